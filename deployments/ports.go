@@ -1,0 +1,222 @@
+package deployments
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+)
+
+// ErrSuperseded is returned by the Store's writes of an attempt whose generation is no longer the environment's.
+var ErrSuperseded = errors.New("superseded by a newer generation")
+
+// ErrNotFound is returned where a record that was asked for is not there.
+var ErrNotFound = errors.New("not found")
+
+// A Store keeps the truth. Each method is one transaction, and each is safe to call side by side. After a method returned without an error,
+// what it wrote outlives a killed process.
+type Store interface {
+	Inbox
+	Environments
+	Attempts
+	Outbox
+}
+
+// Inbox takes in what is wanted.
+type Inbox interface {
+	// Accept claims the delivery's GUID, applies its wants (see Apply) and stores its requests. It returns the environments whose generation
+	// grew. A GUID that was claimed before changes nothing and is no error.
+	Accept(ctx context.Context, d Delivery) (raised []Environment, err error)
+	// Requests returns those that are to be resolved or answered at the time now: at most one for each Origin is pending, the oldest.
+	Requests(ctx context.Context, now time.Time) ([]Request, error)
+	// Resolve writes what became of a request and applies its wants, as Accept does.
+	Resolve(ctx context.Context, id int64, r Resolution) (raised []Environment, err error)
+	// Answered records that the forge was told of the request's state.
+	Answered(ctx context.Context, id int64, s RequestState) error
+	// PostponeRequest counts a failure and leaves the request alone until the time given.
+	PostponeRequest(ctx context.Context, id int64, until time.Time) error
+}
+
+// Environments reads environments and what surrounds them.
+type Environments interface {
+	Environment(ctx context.Context, id int64) (Environment, error)
+	// EnvironmentOf returns the one of an Origin.Key, or ErrNotFound.
+	EnvironmentOf(ctx context.Context, origin string) (Environment, error)
+	// Unsettled returns every environment whose generation is above the one observed, due or not, the longest waiting first.
+	Unsettled(ctx context.Context) ([]Environment, error)
+	// Expired returns the environments that are up and whose expiry is before now.
+	Expired(ctx context.Context, now time.Time) ([]Environment, error)
+	// HostState says what is known of a host's label ("shop-pr-42").
+	HostState(ctx context.Context, label string) (HostState, error)
+	// Routes returns the record of every host that is not Removed.
+	Routes(ctx context.Context) ([]Route, error)
+	// Events returns an origin's history, oldest first.
+	Events(ctx context.Context, origin string) ([]Event, error)
+}
+
+// Attempts records what the Controller does. The writes that take a Deployment are refused with ErrSuperseded when its generation is not the
+// environment's any more.
+type Attempts interface {
+	// Claim begins an attempt at the environment's present generation: a Deployment in phase Queued with a subnet of its own from pool,
+	// a network of /27s.
+	Claim(ctx context.Context, environment int64, pool netip.Prefix) (Deployment, error)
+	// Adopt writes what the forge says of the environment now: source, title.
+	Adopt(ctx context.Context, d Deployment, head Head) error
+	// Save writes the deployment's phase, source, images, plan, services and timings.
+	Save(ctx context.Context, d Deployment) error
+	// Reserve gives each public service its host's label for good, in the order given (the first has the environment's name).
+	Reserve(ctx context.Context, environment int64, services []string) ([]string, error)
+	// Lobby points the environment's hosts that have no live backend at the lobby and returns their records.
+	Lobby(ctx context.Context, environment int64) ([]Route, error)
+	// Switch makes d live, in one transaction: its phase is Ready, the one before is Removing from the time given on, the generation is
+	// observed, and the hosts' records have a new revision. It returns these records.
+	Switch(ctx context.Context, d Deployment, backends []Backend, removeOldAt time.Time) ([]Route, error)
+	// Settle ends an attempt that did not get ready. With phase Failed, or Ready where the commit was live already, the generation is observed;
+	// with Superseded or Cancelled it stays due.
+	Settle(ctx context.Context, d Deployment) error
+	// Take settles an intent Gone as far as the records go: live deployments are Removing from now on, hosts' records are marked Removed or, for a
+	// branch's host, given to the next pull request. It returns the records to be written. The generation is observed by TakenDown.
+	TakeDown(ctx context.Context, environment, generation int64) ([]Route, error)
+	// TakenDown observes the generation of an intent Gone, once nothing of the environment is left.
+	TakenDown(ctx context.Context, environment, generation int64) error
+	// Postpone counts a failure of ours at this generation; the environment is not due again before the time given.
+	Postpone(ctx context.Context, environment, generation int64, until time.Time, waiting string) error
+	// Deployment returns one by its ID.
+	Deployment(ctx context.Context, id int64) (Deployment, error)
+	// Owned returns the deployments that may own objects outside: all but those that are gone.
+	Owned(ctx context.Context) ([]Deployment, error)
+	// Removed records that nothing of the deployment is left outside: its phase is gone where it was removing, and its subnet is free again.
+	Removed(ctx context.Context, id int64) error
+	// Unreferenced returns those of the references that no deployment but the one given owns any more.
+	Unreferenced(ctx context.Context, id int64, references []string) ([]string, error)
+	// Interrupt ends, as cancelled, every attempt that a former process left running.
+	Interrupt(ctx context.Context, reason string) error
+}
+
+// Outbox holds what is to be brought outside after the fact.
+type Outbox interface {
+	// Reports returns the environments that changed since they were last reported, and that are not held back until after now.
+	Reports(ctx context.Context, now time.Time) ([]PendingReport, error)
+	// Reported records that the state numbered change was reported, as the comment with the number given.
+	Reported(ctx context.Context, environment, change, comment int64) error
+	// PostponeReport counts a failure and holds the report back.
+	PostponeReport(ctx context.Context, environment int64, until time.Time) error
+	// Unpushed returns the ready deployments, live ones, whose images are not safe in the registry.
+	Unpushed(ctx context.Context) ([]Deployment, error)
+	// Pushed records the digests and the time.
+	Pushed(ctx context.Context, id int64, images []Image, at time.Time) error
+	// Record writes an Event.
+	Record(ctx context.Context, origin, text string) error
+}
+
+// A PendingReport is an environment that changed since it was last reported.
+type PendingReport struct {
+	Environment Environment
+	Change      int64 // the number of its present state
+	Failures    int
+	Latest      *Deployment // the newest attempt, nil for none
+	Live        *Deployment // the one that is served, nil for none
+	Bookmark    string      // the host's label of its branch, where that host is its own
+}
+
+// A Forge knows the repositories and says how they are now.
+type Forge interface {
+	// Head returns the present head and state of what the origin names. An answer that the thing is not there (any more) is a Head that is not Open.
+	Head(ctx context.Context, o Origin) (Head, error)
+	// Remote returns where to fetch a repository from, with a token that is valid for ten minutes at least.
+	Remote(ctx context.Context, repo string) (Remote, error)
+}
+
+// A Head is what a forge says of a pull request or a branch now.
+type Head struct {
+	Open   bool
+	Source Source
+	Title  string
+	// Skip, where not empty, is the rule that keeps it from being deployed: "the pull request comes from a fork".
+	Skip string
+}
+
+// A Remote is a repository that git can fetch from.
+type Remote struct {
+	URL   string // without credentials
+	Token string // for HTTP basic authentication as x-access-token; may be empty
+}
+
+// A Clerk resolves requests and tells people what became of them.
+type Clerk interface {
+	// Resolve asks the forge what the request needs to know.
+	Resolve(ctx context.Context, r Request) (Resolution, error)
+	// Answer tells of r.State. It is called again after a failure, and must be harmless when called twice.
+	Answer(ctx context.Context, r Request) error
+}
+
+// A Reporter shows people the state of an environment.
+type Reporter interface {
+	// Report brings what people see to r and returns the number of the comment that shows it, 0 where none is called for. Writing twice is harmless.
+	Report(ctx context.Context, r PendingReport) (comment int64, err error)
+}
+
+// A Builder turns commits into images.
+type Builder interface {
+	// Fetch checks out the source, without .git, into a folder that is the caller's: Checkout.Close removes it. A commit that is not there is a Fault.
+	Fetch(ctx context.Context, r Remote, o Origin, s Source) (*Checkout, error)
+	// Build builds, side by side, what req asks for, and returns the images in the order of req.Builds. What fails by the user's doing is a Fault.
+	// When ctx is done the builds stop within a second.
+	Build(ctx context.Context, req BuildRequest) ([]Image, error)
+	// Push brings the images into the registry and returns them with their digests.
+	Push(ctx context.Context, images []Image) ([]Image, error)
+	// Remove untags the references on the engine and in the registry. One that is not there is no error.
+	Remove(ctx context.Context, references []string) error
+	// References lists those that the engine or the registry has of this instance.
+	References(ctx context.Context) ([]string, error)
+}
+
+// A Checkout is a commit's files.
+type Checkout struct {
+	Dir   string // absolute
+	Close func() error
+}
+
+// A BuildRequest asks for the images of one attempt.
+type BuildRequest struct {
+	Environment string // its name, for the tags
+	Source      Source
+	Dir         string // the checkout
+	Builds      []Build
+	Log         io.Writer // gets the builds' output, lines of several builds mixed, each with its service
+	// Progress is called as builds move on, side by side, with "step 6 of 11".
+	Progress func(service, status string)
+}
+
+// A StackReader reads what a checkout asks for. What is wrong with the files is a Fault.
+type StackReader interface {
+	// Public returns the public services in their order; the first has the plain host.
+	Public(ctx context.Context, dir string, vars map[string]string) ([]PublicService, error)
+	// Read returns the stack, with vars for ${...}, for the services' environment and for build arguments.
+	Read(ctx context.Context, dir string, vars map[string]string) (Stack, error)
+}
+
+// A Runtime runs stacks. Everything that it makes carries the instance's and the deployment's labels.
+type Runtime interface {
+	// Prepare makes what a deployment needs before its images are known: its network.
+	Prepare(ctx context.Context, d Deployment) error
+	// Plan decides what to create and start, from the stack and the images that were built; others it looks up, and pulls where the image rule
+	// lets it. What the image rule refuses is a Fault.
+	Plan(ctx context.Context, env Environment, d Deployment, s Stack) (Plan, error)
+	// Up carries the plan out and waits until every service is healthy. It returns where the public services answer. A service that exits, never
+	// gets healthy or does not listen is a Fault with its last lines. progress may be called side by side.
+	Up(ctx context.Context, d Deployment, p Plan, progress func(service, status string)) ([]Backend, error)
+	// Down removes everything that carries the deployment's label. What is not there is no error.
+	Down(ctx context.Context, deployment int64) error
+	// Inventory returns the deployments that something outside carries the label of.
+	Inventory(ctx context.Context) ([]int64, error)
+}
+
+// Routes writes the records that a proxy serves.
+type Routes interface {
+	// Write brings each host's record to the route, unless the host has seen a higher revision.
+	Write(ctx context.Context, routes []Route) error
+	// Hosts returns those that have a record of ours.
+	Hosts(ctx context.Context) ([]string, error)
+}

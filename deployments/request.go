@@ -1,0 +1,64 @@
+package deployments
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// A Delivery is what one webhook asks for. Accepting it is one transaction.
+type Delivery struct {
+	GUID     string // the forge's; a second one with the same GUID changes nothing. Empty for our own, which are always taken
+	Event    string // "pull_request opened", for people
+	Wants    []Want
+	Requests []Request
+}
+
+// A Want is a change of what is wanted of one environment.
+type Want struct {
+	Origin Origin
+	Source Source // the commit; a hint, as the forge is asked again before anything runs. Zero leaves the environment's
+	Title  string // of the pull request; empty leaves it
+	Intent Intent
+	By     By
+	Cause  string
+	Force  bool // raise the generation even where nothing changes
+	// Extend moves the expiry by this much from where it is. Zero leaves the expiry to the rule (a push or a command makes it now + ttl at least).
+	Extend time.Duration
+	// Skip, where not empty, is why nothing is wanted: only an Event is written.
+	Skip string
+}
+
+// A Request is a delivery's question that needs an answer of the forge before it is a want: may this person command, is this branch tracked.
+// Requests of one Origin are resolved in the order of their IDs.
+type Request struct {
+	ID        int64
+	Origin    Origin
+	Payload   json.RawMessage // the forge adapter's own
+	State     RequestState
+	Answered  RequestState // the last state that the forge was told of
+	Reply     string       // Markdown to be written under the pull request; may be empty
+	Failures  int
+	NotBefore time.Time
+}
+
+// RequestState is how far a Request is.
+type RequestState string
+
+// The states. Taken lasts until the environment settles the generation that the request raised.
+const (
+	RequestPending   RequestState = "pending"
+	RequestTaken     RequestState = "taken"
+	RequestSucceeded RequestState = "succeeded"
+	RequestFailed    RequestState = "failed"
+	RequestRefused   RequestState = "refused"
+	RequestIgnored   RequestState = "ignored" // not for us; nobody is told
+)
+
+// A Resolution is what became of a Request.
+type Resolution struct {
+	// State is Taken, where Wants have to settle first, or one of the final states.
+	State RequestState
+	Wants []Want
+	Reply string
+	Event string // a line for the history; may be empty
+}

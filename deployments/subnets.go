@@ -1,0 +1,30 @@
+package deployments
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+)
+
+// subnetBits is the prefix length of a deployment's network: 32 addresses, for at most 25 containers.
+const subnetBits = 27
+
+// ErrNoSubnet is returned when every network of the pool is taken.
+var ErrNoSubnet = errors.New("every network of the address pool is taken")
+
+// FreeSubnet returns the first /27 of the IPv4 pool that none of used overlaps.
+func FreeSubnet(pool netip.Prefix, used []netip.Prefix) (netip.Prefix, error) {
+	taken := make(map[netip.Addr]bool, len(used))
+	for _, p := range used {
+		taken[p.Masked().Addr()] = true
+	}
+	first := binary.BigEndian.Uint32(pool.Masked().Addr().AsSlice())
+	for i := range uint32(1) << max(0, subnetBits-pool.Bits()) {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], first+i<<(32-subnetBits))
+		if addr := netip.AddrFrom4(b); !taken[addr] {
+			return netip.PrefixFrom(addr, subnetBits), nil
+		}
+	}
+	return netip.Prefix{}, ErrNoSubnet
+}
