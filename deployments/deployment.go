@@ -97,7 +97,7 @@ type PublicService struct {
 type ServiceState struct {
 	Name   string `json:"name"`
 	Status string `json:"status"`           // in words, for people: "building, step 6 of 11", "starting", "healthy"
-	Host   string `json:"host,omitempty"`   // of a public service
+	Host   string `json:"host,omitempty"`   // the label of a public service's host
 	Answer int    `json:"answer,omitempty"` // the HTTP status of the first GET / after it became healthy; 0 where there was none
 }
 

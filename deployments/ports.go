@@ -49,7 +49,7 @@ type Environments interface {
 	Expired(ctx context.Context, now time.Time) ([]Environment, error)
 	// HostState says what is known of a host's label ("shop-pr-42").
 	HostState(ctx context.Context, label string) (HostState, error)
-	// Routes returns the record of every host that is not Removed.
+	// Routes returns the record of every host that ever had one, the Removed ones too.
 	Routes(ctx context.Context) ([]Route, error)
 	// Events returns an origin's history, oldest first.
 	Events(ctx context.Context, origin string) ([]Event, error)
@@ -75,7 +75,7 @@ type Attempts interface {
 	// Settle ends an attempt that did not get ready. With phase Failed, or Ready where the commit was live already, the generation is observed;
 	// with Superseded or Cancelled it stays due.
 	Settle(ctx context.Context, d Deployment) error
-	// Take settles an intent Gone as far as the records go: live deployments are Removing from now on, hosts' records are marked Removed or, for a
+	// TakeDown settles an intent Gone as far as the records go: live deployments are Removing from now on, hosts' records are marked Removed or, for a
 	// branch's host, given to the next pull request. It returns the records to be written. The generation is observed by TakenDown.
 	TakeDown(ctx context.Context, environment, generation int64) ([]Route, error)
 	// TakenDown observes the generation of an intent Gone, once nothing of the environment is left.

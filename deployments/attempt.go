@@ -1,0 +1,315 @@
+package deployments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// cleanupTime bounds what an attempt does after it was cancelled.
+const cleanupTime = 30 * time.Second
+
+// An attempt brings one generation of an environment up.
+type attempt struct {
+	*Controller
+	env Environment
+	log *slog.Logger
+
+	since time.Time // when the present phase began
+
+	mu    sync.Mutex // guards d and saved, which progress writes
+	d     Deployment
+	saved time.Time
+}
+
+// attempt brings the environment to what its generation wants, or leaves it due.
+func (c *Controller) attempt(ctx context.Context, e Environment) {
+	var err error
+	if e.Intent == Gone {
+		err = c.takeDownIfStillWanted(ctx, e)
+	} else {
+		err = c.bringUp(ctx, e)
+	}
+	switch {
+	case err == nil, errors.Is(err, ErrSuperseded), ctx.Err() != nil:
+		return
+	}
+	c.Log.Warn("attempt failed, will try again", "environment", e.Name, "generation", e.Generation, "error", err)
+	until := c.Now().Add(backoff(e.Failures))
+	if err := c.Store.Postpone(ctx, e.ID, e.Generation, until, waitingFor(err)); err != nil && !errors.Is(err, ErrSuperseded) {
+		c.Log.Error("postpone an attempt", "environment", e.Name, "error", err)
+	}
+}
+
+// bringUp makes one Deployment of the environment. A user's fault settles it and is no error here.
+func (c *Controller) bringUp(ctx context.Context, e Environment) error {
+	d, err := c.Store.Claim(ctx, e.ID, c.Subnets)
+	if err != nil {
+		return fmt.Errorf("claim %s: %w", e.Name, err)
+	}
+	a := &attempt{Controller: c, env: e, d: d, since: c.Now(),
+		log: c.Log.With("environment", e.Name, "deployment", d.ID, "generation", d.Generation)}
+	a.log.Info("attempt starts", "cause", e.Cause)
+	err = a.run(ctx)
+	if err == nil {
+		return nil
+	}
+	return a.fail(ctx, err)
+}
+
+// run goes through the phases up to the switch.
+func (a *attempt) run(ctx context.Context) error {
+	stack, err := a.images(ctx)
+	if err != nil || stack == nil {
+		return err
+	}
+	plan, err := a.Runtime.Plan(ctx, a.env, a.d, *stack)
+	if err != nil {
+		return away("the Docker engine", fmt.Errorf("plan %s: %w", a.env.Name, err))
+	}
+	a.d.Plan = plan
+	if err := a.enter(ctx, Starting); err != nil {
+		return err
+	}
+	backends, err := a.Runtime.Up(ctx, a.d, plan, a.progress(ctx))
+	if err != nil {
+		return away("the Docker engine", fmt.Errorf("start %s: %w", a.env.Name, err))
+	}
+	return a.open(ctx, backends)
+}
+
+// images holds a build slot while it fetches and builds. It returns no stack where there is nothing to do after all.
+func (a *attempt) images(ctx context.Context) (*Stack, error) {
+	select {
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	proceed, err := a.consult(ctx)
+	if err != nil || !proceed {
+		return nil, err
+	}
+	if err := a.enter(ctx, Fetching); err != nil {
+		return nil, err
+	}
+	remote, err := a.Forge.Remote(ctx, a.d.Source.Repo)
+	if err != nil {
+		return nil, away("GitHub", err)
+	}
+	checkout, err := a.Builder.Fetch(ctx, remote, a.env.Origin, a.d.Source)
+	if err != nil {
+		return nil, away("GitHub", err)
+	}
+	stack, err := a.build(ctx, checkout.Dir)
+	return stack, errors.Join(err, checkout.Close())
+}
+
+// consult asks the forge how things stand, and reports whether there is something to build.
+func (a *attempt) consult(ctx context.Context) (bool, error) {
+	head, err := a.head(ctx, a.env)
+	if err != nil {
+		return false, err
+	}
+	intent, source, cause := a.env.Resolve(head)
+	if intent == Gone {
+		a.d.Reason = cause
+		if err := a.want(ctx, Want{Origin: a.env.Origin, Intent: Gone, By: ByEvent, Cause: cause}); err != nil {
+			return false, err
+		}
+		return false, fmt.Errorf("%w: %s", ErrSuperseded, cause)
+	}
+	a.d.Source = source
+	if err := a.Store.Adopt(ctx, a.d, Head{Open: true, Source: source, Title: head.Title}); err != nil {
+		return false, err
+	}
+	if a.env.Live != 0 && !a.env.Force {
+		live, err := a.Store.Deployment(ctx, a.env.Live)
+		if err != nil {
+			return false, err
+		}
+		if live.Source.SHA == source.SHA {
+			return false, a.settleAsLive(ctx)
+		}
+	}
+	return true, nil
+}
+
+// head returns what the forge says of the environment now. What was given by hand has no forge to ask.
+func (c *Controller) head(ctx context.Context, e Environment) (Head, error) {
+	if e.Origin.Repo == "" || e.Intent == Gone && e.By != ByEvent {
+		return Head{Open: true, Source: e.Source()}, nil
+	}
+	head, err := c.Forge.Head(ctx, e.Origin)
+	return head, away("GitHub", err)
+}
+
+// settleAsLive ends an attempt at a commit that is served already.
+func (a *attempt) settleAsLive(ctx context.Context) error {
+	a.d.Phase, a.d.Reason, a.d.EndedAt = Ready, a.d.Source.ShortSHA()+" is live already", a.Now()
+	return a.Store.Settle(ctx, a.d)
+}
+
+// build makes the images of what the checkout asks for, while the network is made.
+func (a *attempt) build(ctx context.Context, dir string) (*Stack, error) {
+	stack, err := a.read(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.enter(ctx, Building); err != nil {
+		return nil, err
+	}
+	a.openLobby(ctx)
+	log, err := a.openLog()
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+
+	prepared := make(chan error, 1)
+	go func(d Deployment) { prepared <- a.Runtime.Prepare(ctx, d) }(a.d)
+	images, err := a.Builder.Build(ctx, BuildRequest{
+		Environment: a.env.Name, Source: a.d.Source, Dir: dir, Builds: stack.Builds, Log: log, Progress: a.progress(ctx),
+	})
+	a.mu.Lock()
+	a.d.Images = images
+	a.mu.Unlock()
+	return stack, errors.Join(away("the Docker engine", err), away("the Docker engine", <-prepared))
+}
+
+// read reads the stack and gives its public services their hosts.
+func (a *attempt) read(ctx context.Context, dir string) (*Stack, error) {
+	vars := a.variables(nil, nil)
+	public, err := a.Stacks.Public(ctx, dir, vars)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(public))
+	for i, s := range public {
+		names[i] = s.Name
+	}
+	labels, err := a.Store.Reserve(ctx, a.env.ID, names)
+	if err != nil {
+		return nil, fmt.Errorf("reserve hosts of %s: %w", a.env.Name, err)
+	}
+	stack, err := a.Stacks.Read(ctx, dir, a.variables(names, labels))
+	if err != nil {
+		return nil, err
+	}
+	a.d.Services = make([]ServiceState, len(names))
+	for i, name := range names {
+		a.d.Services[i] = ServiceState{Name: name, Status: "waiting", Host: labels[i]}
+	}
+	for _, note := range stack.Notes {
+		if err := a.Store.Record(ctx, a.env.Origin.Key(), note); err != nil {
+			return nil, err
+		}
+	}
+	return &stack, nil
+}
+
+// open makes the deployment the one that is served.
+func (a *attempt) open(ctx context.Context, backends []Backend) error {
+	a.endPhase()
+	for i, s := range a.d.Services {
+		for _, b := range backends {
+			if b.Service == s.Name {
+				a.d.Services[i].Answer = b.Answer
+			}
+		}
+		a.d.Services[i].Status = "healthy"
+	}
+	a.d.Phase, a.d.LiveAt, a.d.EndedAt = Ready, a.Now(), a.Now()
+	routes, err := a.Store.Switch(ctx, a.d, backends, a.Now().Add(a.Drain))
+	if err != nil {
+		return fmt.Errorf("switch %s: %w", a.env.Name, err)
+	}
+	a.writeRoutes(ctx, routes)
+	a.log.Info("live", "source", a.d.Source.ShortSHA(), "hosts", len(routes))
+	return nil
+}
+
+// enter records that the attempt is in a phase now.
+func (a *attempt) enter(ctx context.Context, p Phase) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.endPhase()
+	a.d.Phase = p
+	a.saved = a.Now()
+	if err := a.Store.Save(ctx, a.d); err != nil {
+		return fmt.Errorf("record that %s is %s: %w", a.env.Name, p, err)
+	}
+	a.log.Info(string(p), "source", a.d.Source.ShortSHA())
+	a.poke()
+	return nil
+}
+
+// endPhase notes how long the present phase took.
+func (a *attempt) endPhase() {
+	now := a.Now()
+	a.d.Timings = append(a.d.Timings, Timing{Phase: a.d.Phase, Took: now.Sub(a.since)})
+	a.since = now
+}
+
+// progress returns a function that takes what a service is doing. It is saved at most once a second; what matters is saved with the next phase.
+func (a *attempt) progress(ctx context.Context) func(service, status string) {
+	return func(service, status string) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for i := range a.d.Services {
+			if a.d.Services[i].Name == service {
+				a.d.Services[i].Status = status
+			}
+		}
+		if a.Now().Sub(a.saved) < time.Second {
+			return
+		}
+		a.saved = a.Now()
+		if err := a.Store.Save(ctx, a.d); err != nil && !errors.Is(err, ErrSuperseded) && ctx.Err() == nil {
+			a.log.Warn("save progress", "error", err)
+		}
+		a.poke()
+	}
+}
+
+// fail removes what the attempt made and records why it ended. It returns an error where the environment is to be tried again.
+func (a *attempt) fail(ctx context.Context, cause error) error {
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	a.endPhase()
+	a.d.EndedAt = a.Now()
+	fault := FaultOf(cause)
+	switch {
+	case errors.Is(cause, ErrSuperseded) || errors.Is(context.Cause(ctx), ErrSuperseded):
+		a.d.Phase, a.d.Reason = Superseded, supersedeReason(ctx, cause)
+	case ctx.Err() != nil:
+		a.d.Phase, a.d.Reason = Cancelled, context.Cause(ctx).Error()
+	case fault != nil:
+		a.d.Phase, a.d.Reason, a.d.Fault = Failed, fault.Error(), fault
+		cause = nil
+	default:
+		a.d.Phase, a.d.Reason = Cancelled, cause.Error()
+	}
+	a.log.Info("attempt ends", "phase", a.d.Phase, "reason", a.d.Reason)
+	removed := a.remove(clean, a.d)
+	if err := a.Store.Settle(clean, a.d); errors.Is(err, ErrSuperseded) {
+		a.d.Phase, a.d.Reason, a.d.Fault = Superseded, supersedeReason(ctx, err), nil
+		return errors.Join(a.Store.Settle(clean, a.d), cause)
+	} else if err != nil {
+		return errors.Join(err, cause)
+	}
+	if removed != nil {
+		a.log.Warn("remove what a failed attempt left; the sweep will", "error", removed)
+	}
+	return cause
+}
+
+func supersedeReason(ctx context.Context, err error) string {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause.Error()
+	}
+	return err.Error()
+}

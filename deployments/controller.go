@@ -1,0 +1,243 @@
+package deployments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// errShutdown is the cause of what is cancelled because the process stops.
+var errShutdown = errors.New("the server stopped")
+
+// Config is what a Controller needs to know.
+type Config struct {
+	Domain string // base domain of the previews' hosts
+	// PreviewURL returns the link to a host's label: "https://shop-pr-42.preview.acme.dev".
+	PreviewURL func(label string) string
+	Subnets    netip.Prefix  // address pool of the deployments' networks
+	Builds     int           // how many attempts fetch and build side by side
+	Drain      time.Duration // how long what was replaced still runs after the switch
+	LogDir     string        // holds a folder of build logs for each environment
+	// ReportPause is the least time between two reports of one environment.
+	ReportPause time.Duration
+	Now         func() time.Time
+	Log         *slog.Logger
+}
+
+// Ports are what a Controller drives.
+type Ports struct {
+	Store    Store
+	Forge    Forge
+	Clerk    Clerk
+	Reporter Reporter
+	Builder  Builder
+	Stacks   StackReader
+	Runtime  Runtime
+	Routes   Routes
+}
+
+// A Controller brings what is there to what is wanted. Make one with NewController, start it with Run; its other methods are safe to call side by side.
+type Controller struct {
+	Config
+	Ports
+
+	slots chan struct{} // one for each build under way
+	wake  chan struct{} // something may be due
+
+	attempts *tasks // by environment
+	removals *tasks // by deployment
+	pushes   *tasks // by deployment
+	reports  *tasks // by environment
+	requests *tasks // by request
+	routing  *tasks // a single one
+
+	mu       sync.Mutex
+	failures map[string]failure  // of work that has no row to count in, by what it is
+	reported map[int64]time.Time // by environment
+	strays   map[string]bool     // image references that nothing owned at the last sweep
+}
+
+// A failure is how often something failed in a row, and when it may be tried again.
+type failure struct {
+	count int
+	until time.Time
+}
+
+// NewController returns a Controller that has not started.
+func NewController(c Config, p Ports) *Controller {
+	return &Controller{
+		Config:   c,
+		Ports:    p,
+		slots:    make(chan struct{}, c.Builds),
+		wake:     make(chan struct{}, 1),
+		failures: make(map[string]failure),
+		reported: make(map[int64]time.Time),
+		strays:   make(map[string]bool),
+	}
+}
+
+// Run works until ctx is done, then ends what is under way, which stays due, and returns when nothing runs any more. It is called once.
+func (c *Controller) Run(ctx context.Context) error {
+	if err := c.Store.Interrupt(ctx, errShutdown.Error()); err != nil {
+		return fmt.Errorf("end the attempts of a former process: %w", err)
+	}
+	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	c.attempts, c.removals, c.pushes = newTasks(base), newTasks(base), newTasks(base)
+	c.reports, c.requests, c.routing = newTasks(base), newTasks(base), newTasks(base)
+	c.sweep(ctx, true)
+
+	schedule := cron.New(cron.WithChain(cron.SkipIfStillRunning(cron.DiscardLogger)))
+	for spec, job := range map[string]func(){
+		"@every 1m": func() { c.expire(ctx) },
+		"@every 5m": func() { c.sweep(ctx, false) },
+	} {
+		if _, err := schedule.AddFunc(spec, job); err != nil {
+			stop(errShutdown)
+			return fmt.Errorf("schedule %s: %w", spec, err)
+		}
+	}
+	schedule.Start()
+	c.dispatch(ctx)
+	<-schedule.Stop().Done()
+	stop(errShutdown)
+	for _, t := range []*tasks{c.requests, c.attempts, c.pushes, c.removals, c.routing, c.reports} {
+		t.wait()
+	}
+	return nil
+}
+
+// Accept takes in what a delivery asks for. When it returns nil, that is on disk and will be done.
+func (c *Controller) Accept(ctx context.Context, d Delivery) error {
+	if _, err := c.Store.Accept(ctx, d); err != nil {
+		return err
+	}
+	c.poke()
+	return nil
+}
+
+// want takes in what the controller itself decided.
+func (c *Controller) want(ctx context.Context, w Want) error {
+	return c.Accept(ctx, Delivery{Wants: []Want{w}})
+}
+
+// poke makes the dispatcher look again.
+func (c *Controller) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// dispatch starts what is due, whenever something changed and whenever something's time has come, until ctx is done.
+func (c *Controller) dispatch(ctx context.Context) {
+	for ctx.Err() == nil {
+		next, err := c.startDue(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.Log.Error("look for due work", "error", err)
+			next = c.Now().Add(firstDelay)
+		}
+		timer := time.NewTimer(max(0, next.Sub(c.Now())))
+		select {
+		case <-ctx.Done():
+		case <-c.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// startDue starts everything that is due and returns when to look again at the latest.
+func (c *Controller) startDue(ctx context.Context) (time.Time, error) {
+	next := c.Now().Add(time.Minute)
+	for _, start := range []func(context.Context) (time.Time, error){
+		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes,
+	} {
+		at, err := start(ctx)
+		if err != nil {
+			return next, err
+		}
+		if !at.IsZero() {
+			next = earlier(next, at)
+		}
+	}
+	return next, nil
+}
+
+func (c *Controller) startAttempts(ctx context.Context) (next time.Time, err error) {
+	unsettled, err := c.Store.Unsettled(ctx)
+	if err != nil {
+		return next, err
+	}
+	for _, e := range unsettled {
+		c.attempts.supersede(e.ID, e.Generation, supersededBy(e))
+		if !e.Due(c.Now()) {
+			next = soonest(next, e.NotBefore)
+			continue
+		}
+		c.attempts.start(e.ID, e.Generation, func(ctx context.Context) { c.attempt(ctx, e) }, c.poke)
+	}
+	return next, nil
+}
+
+func supersededBy(e Environment) error {
+	if e.Intent == Gone {
+		return fmt.Errorf("%w: %s", ErrSuperseded, e.Cause)
+	}
+	return fmt.Errorf("%w: %s", ErrSuperseded, e.Source().ShortSHA())
+}
+
+// soonest returns the earlier of two times, of which the zero one does not count.
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// expire asks for the end of what has outlived its time.
+func (c *Controller) expire(ctx context.Context) {
+	expired, err := c.Store.Expired(ctx, c.Now())
+	if err != nil {
+		c.Log.Error("look for expired environments", "error", err)
+		return
+	}
+	for _, e := range expired {
+		cause := "expired on " + e.Expires.UTC().Format("2 Jan 2006, 15:04 UTC")
+		if err := c.want(ctx, Want{Origin: e.Origin, Intent: Gone, By: ByExpiry, Cause: cause}); err != nil {
+			c.Log.Error("expire an environment", "environment", e.Name, "error", err)
+		}
+	}
+}
+
+// held reports until when the work named what is held back after failures; the zero time where it is not.
+func (c *Controller) held(what string) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.failures[what]; c.Now().Before(f.until) {
+		return f.until
+	}
+	return time.Time{}
+}
+
+// outcome counts a failure of the work named what, or forgets them after a success, and logs.
+func (c *Controller) outcome(ctx context.Context, what string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		delete(c.failures, what)
+		return
+	}
+	f := c.failures[what]
+	f.until = c.Now().Add(backoff(f.count))
+	f.count++
+	c.failures[what] = f
+	if ctx.Err() == nil {
+		c.Log.Warn(what, "error", err, "failures", f.count, "again", f.until)
+	}
+}

@@ -1,0 +1,155 @@
+package deployments
+
+import (
+	"context"
+	"strconv"
+	"time"
+)
+
+// startReports brings what changed to the people who watch it.
+func (c *Controller) startReports(ctx context.Context) (next time.Time, err error) {
+	pending, err := c.Store.Reports(ctx, c.Now())
+	if err != nil {
+		return next, err
+	}
+	for _, p := range pending {
+		c.mu.Lock()
+		at := c.reported[p.Environment.ID].Add(c.ReportPause)
+		c.mu.Unlock()
+		if at.After(c.Now()) {
+			next = soonest(next, at)
+			continue
+		}
+		c.reports.start(p.Environment.ID, 0, func(ctx context.Context) { c.report(ctx, p) }, c.poke)
+	}
+	return next, nil
+}
+
+func (c *Controller) report(ctx context.Context, p PendingReport) {
+	c.mu.Lock()
+	c.reported[p.Environment.ID] = c.Now()
+	c.mu.Unlock()
+	comment, err := c.Reporter.Report(ctx, p)
+	if err == nil {
+		err = c.Store.Reported(ctx, p.Environment.ID, p.Change, comment)
+	}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	c.Log.Warn("report", "environment", p.Environment.Name, "error", err)
+	if err := c.Store.PostponeReport(ctx, p.Environment.ID, c.Now().Add(backoff(p.Failures))); err != nil {
+		c.Log.Error("postpone a report", "environment", p.Environment.Name, "error", err)
+	}
+}
+
+// startRequests has the pending requests resolved and the others answered.
+func (c *Controller) startRequests(ctx context.Context) (next time.Time, err error) {
+	requests, err := c.Store.Requests(ctx, c.Now())
+	if err != nil {
+		return next, err
+	}
+	for _, r := range requests {
+		c.requests.start(r.ID, 0, func(ctx context.Context) { c.serve(ctx, r) }, c.poke)
+	}
+	return next, nil
+}
+
+// serve takes a request one step further.
+func (c *Controller) serve(ctx context.Context, r Request) {
+	var err error
+	if r.State == RequestPending {
+		err = c.resolve(ctx, r)
+	} else if err = c.Clerk.Answer(ctx, r); err == nil {
+		err = c.Store.Answered(ctx, r.ID, r.State)
+	}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	c.Log.Warn("serve a request", "origin", r.Origin.Key(), "request", r.ID, "error", err)
+	if err := c.Store.PostponeRequest(ctx, r.ID, c.Now().Add(backoff(r.Failures))); err != nil {
+		c.Log.Error("postpone a request", "request", r.ID, "error", err)
+	}
+}
+
+func (c *Controller) resolve(ctx context.Context, r Request) error {
+	resolution, err := c.Clerk.Resolve(ctx, r)
+	if err != nil {
+		return err
+	}
+	_, err = c.Store.Resolve(ctx, r.ID, resolution)
+	return err
+}
+
+// startPushes brings the images of what is live into the registry.
+func (c *Controller) startPushes(ctx context.Context) (next time.Time, err error) {
+	unpushed, err := c.Store.Unpushed(ctx)
+	if err != nil {
+		return next, err
+	}
+	for _, d := range unpushed {
+		what := "push the images of deployment " + strconv.FormatInt(d.ID, 10)
+		if at := c.held(what); !at.IsZero() {
+			next = soonest(next, at)
+			continue
+		}
+		c.pushes.start(d.ID, 0, func(ctx context.Context) { c.outcome(ctx, what, c.push(ctx, d)) }, c.poke)
+	}
+	return next, nil
+}
+
+func (c *Controller) push(ctx context.Context, d Deployment) error {
+	images, err := c.Builder.Push(ctx, d.Images)
+	if err != nil {
+		return err
+	}
+	return c.Store.Pushed(ctx, d.ID, images, c.Now())
+}
+
+// writeRoutes brings the records to Redis. Where that fails, all are written again until it succeeds; the Store has them.
+func (c *Controller) writeRoutes(ctx context.Context, routes []Route) {
+	if len(routes) == 0 {
+		return
+	}
+	if err := c.Routes.Write(ctx, routes); err != nil {
+		c.Log.Warn("write routes", "error", err)
+		c.routing.start(0, 0, c.rewriteRoutes, c.poke)
+	}
+}
+
+// rewriteRoutes brings every host's record to what the Store says, until that succeeds.
+func (c *Controller) rewriteRoutes(ctx context.Context) {
+	const what = "write all routes"
+	for ctx.Err() == nil {
+		err := c.reconcileRoutes(ctx)
+		c.outcome(ctx, what, err)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(max(0, c.held(what).Sub(c.Now()))):
+		}
+	}
+}
+
+func (c *Controller) reconcileRoutes(ctx context.Context) error {
+	routes, err := c.Store.Routes(ctx)
+	if err != nil {
+		return err
+	}
+	hosts, err := c.Routes.Hosts(ctx)
+	if err != nil {
+		return err
+	}
+	present := make(map[string]bool, len(hosts))
+	for _, h := range hosts {
+		present[h] = true
+	}
+	wanted := routes[:0]
+	for _, r := range routes {
+		if !r.Removed || present[r.Host] {
+			wanted = append(wanted, r)
+		}
+	}
+	return c.Routes.Write(ctx, wanted)
+}

@@ -1,0 +1,104 @@
+package deployments
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// sweepTime bounds each part of a sweep, so that a neighbour that hangs holds up nothing else.
+const sweepTime = time.Minute
+
+// sweep compares the records with what is outside, removes what belongs to none, and makes due again what is missing. One part that fails
+// does not keep the others from it. At the start nothing is under way, so what nothing owns can go at once.
+func (c *Controller) sweep(ctx context.Context, start bool) {
+	for what, part := range map[string]func(context.Context) error{
+		"sweep the engine": c.sweepRuntime,
+		"sweep the images": func(ctx context.Context) error { return c.sweepImages(ctx, start) },
+	} {
+		bounded, cancel := context.WithTimeout(ctx, sweepTime)
+		c.outcome(ctx, what, part(bounded))
+		cancel()
+	}
+	c.routing.start(0, 0, c.rewriteRoutes, c.poke)
+	c.poke()
+}
+
+// sweepRuntime removes what no record owns, and has deployed again what is live by its record and not there.
+func (c *Controller) sweepRuntime(ctx context.Context) error {
+	// The inventory comes first: what is begun after it is in the records that are read then.
+	began := c.Now()
+	inventory, err := c.Runtime.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	owned, err := c.Store.Owned(ctx)
+	if err != nil {
+		return err
+	}
+	records := make(map[int64]bool, len(owned))
+	for _, d := range owned {
+		records[d.ID] = true
+	}
+	there := make(map[int64]bool, len(inventory))
+	for _, id := range inventory {
+		there[id] = true
+		if records[id] {
+			continue
+		}
+		c.Log.Info("remove what no record owns", "deployment", id)
+		if err := c.Runtime.Down(ctx, id); err != nil {
+			return fmt.Errorf("remove deployment %d: %w", id, err)
+		}
+	}
+	for _, d := range owned {
+		if d.Phase == Ready && d.LiveAt.Before(began) && !there[d.ID] {
+			if err := c.redeploy(ctx, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// redeploy asks for a live deployment again whose containers are gone.
+func (c *Controller) redeploy(ctx context.Context, d Deployment) error {
+	e, err := c.Store.Environment(ctx, d.Environment)
+	if err != nil {
+		return err
+	}
+	if e.Live != d.ID || e.Intent != Up || e.Generation > e.Observed {
+		return nil
+	}
+	return c.want(ctx, Want{Origin: e.Origin, Source: d.Source, Intent: Up, By: e.By, Force: true, Cause: "its containers were gone"})
+}
+
+// sweepImages untags what no record owns. While builds run, an image is tagged a moment before its record says so: then only what was without an
+// owner at the sweep before goes.
+func (c *Controller) sweepImages(ctx context.Context, start bool) error {
+	references, err := c.Builder.References(ctx)
+	if err != nil {
+		return err
+	}
+	unowned, err := c.Store.Unreferenced(ctx, 0, references)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	var remove []string
+	seen := make(map[string]bool, len(unowned))
+	for _, r := range unowned {
+		if start || c.strays[r] {
+			remove = append(remove, r)
+		} else {
+			seen[r] = true
+		}
+	}
+	c.strays = seen
+	c.mu.Unlock()
+	if len(remove) == 0 {
+		return nil
+	}
+	c.Log.Info("remove images that no record owns", "references", remove)
+	return c.Builder.Remove(ctx, remove)
+}

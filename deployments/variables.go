@@ -1,0 +1,67 @@
+package deployments
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// variables returns the values that the compose file, the containers and the builds see. services have the hosts' labels at the same index.
+func (a *attempt) variables(services, labels []string) map[string]string {
+	vars := map[string]string{
+		"VITRINE_URL":         a.PreviewURL(a.env.Name),
+		"VITRINE_HOST":        hostOf(a.PreviewURL(a.env.Name)),
+		"VITRINE_ENVIRONMENT": a.env.Name,
+		"VITRINE_SHA":         a.d.Source.SHA,
+		"VITRINE_BRANCH":      a.d.Source.Branch,
+		"VITRINE_PR":          "",
+	}
+	if n := a.env.Origin.PullRequest; n != 0 {
+		vars["VITRINE_PR"] = strconv.Itoa(n)
+	}
+	for i, service := range services {
+		vars["VITRINE_URL_"+variableName(service)] = a.PreviewURL(labels[i])
+	}
+	return vars
+}
+
+// variableName spells a service's name as a part of a variable's: "my-api" is "MY_API".
+func variableName(service string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.ToUpper(service))
+}
+
+func hostOf(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// openLobby lets the lobby answer for the environment while nothing else does.
+func (a *attempt) openLobby(ctx context.Context) {
+	routes, err := a.Store.Lobby(ctx, a.env.ID)
+	if err != nil {
+		a.log.Warn("give the hosts to the lobby", "error", err)
+		return
+	}
+	a.writeRoutes(ctx, routes)
+}
+
+// openLog makes the file that keeps what the attempt's builds print.
+func (a *attempt) openLog() (*os.File, error) {
+	dir := filepath.Join(a.LogDir, a.env.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of build logs: %w", err)
+	}
+	return os.OpenFile(filepath.Join(dir, strconv.FormatInt(a.d.ID, 10)+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+}
