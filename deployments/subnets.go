@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 )
 
 // subnetBits is the prefix length of a deployment's network: 32 addresses, for at most 25 containers.
@@ -14,16 +15,22 @@ var ErrNoSubnet = errors.New("every network of the address pool is taken")
 
 // FreeSubnet returns the first /27 of the IPv4 pool that none of used overlaps.
 func FreeSubnet(pool netip.Prefix, used []netip.Prefix) (netip.Prefix, error) {
-	taken := make(map[netip.Addr]bool, len(used))
+	taken := make(map[netip.Prefix]bool, len(used))
+	var larger []netip.Prefix
 	for _, p := range used {
-		taken[p.Masked().Addr()] = true
+		if p.Bits() >= subnetBits {
+			taken[netip.PrefixFrom(p.Addr(), subnetBits).Masked()] = true
+		} else {
+			larger = append(larger, p)
+		}
 	}
 	first := binary.BigEndian.Uint32(pool.Masked().Addr().AsSlice())
 	for i := range uint32(1) << max(0, subnetBits-pool.Bits()) {
 		var b [4]byte
 		binary.BigEndian.PutUint32(b[:], first+i<<(32-subnetBits))
-		if addr := netip.AddrFrom4(b); !taken[addr] {
-			return netip.PrefixFrom(addr, subnetBits), nil
+		free := netip.PrefixFrom(netip.AddrFrom4(b), subnetBits)
+		if !taken[free] && !slices.ContainsFunc(larger, free.Overlaps) {
+			return free, nil
 		}
 	}
 	return netip.Prefix{}, ErrNoSubnet

@@ -1,0 +1,127 @@
+package deployments
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+var (
+	pull = Origin{Repo: "acme/shop", PullRequest: 42}
+	noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	week = Lifetime{TTL: 7 * 24 * time.Hour, Max: 30 * 24 * time.Hour}
+)
+
+func at(sha string) Source { return Source{Repo: "acme/shop", Branch: "stock", SHA: sha} }
+
+func TestApply(t *testing.T) {
+	up := func(sha string) Want {
+		return Want{Origin: pull, Source: at(sha), Intent: Up, By: ByEvent, Cause: "push"}
+	}
+	gone := func(by By) Want { return Want{Origin: pull, Intent: Gone, By: by} }
+	forced := up("a")
+	forced.Force, forced.By = true, ByHand
+	skipped := up("b")
+	skipped.Skip = "a fork"
+
+	for name, test := range map[string]struct {
+		wants      []Want
+		generation int64
+		intent     Intent
+		sha        string
+	}{
+		"opened":                               {[]Want{up("a")}, 1, Up, "a"},
+		"the same commit twice":                {[]Want{up("a"), up("a")}, 1, Up, "a"},
+		"pushed":                               {[]Want{up("a"), up("b")}, 2, Up, "b"},
+		"/deploy of the same commit":           {[]Want{up("a"), forced}, 2, Up, "a"},
+		"closed":                               {[]Want{up("a"), gone(ByEvent)}, 2, Gone, "a"},
+		"closed twice":                         {[]Want{up("a"), gone(ByEvent), gone(ByEvent)}, 2, Gone, "a"},
+		"closed before anything":               {[]Want{gone(ByEvent)}, 0, Keep, ""},
+		"reopened":                             {[]Want{up("a"), gone(ByEvent), up("a")}, 3, Up, "a"},
+		"an event after /destroy":              {[]Want{up("a"), gone(ByHand), up("a")}, 2, Gone, "a"},
+		"a push after /destroy":                {[]Want{up("a"), gone(ByHand), up("b")}, 3, Up, "b"},
+		"an event after the expiry":            {[]Want{up("a"), gone(ByExpiry), up("a")}, 2, Gone, "a"},
+		"/deploy after the expiry":             {[]Want{up("a"), gone(ByExpiry), forced}, 3, Up, "a"},
+		"a skipped one":                        {[]Want{up("a"), skipped}, 1, Up, "a"},
+		"closed while it is destroyed by hand": {[]Want{up("a"), gone(ByHand), gone(ByEvent)}, 2, Gone, "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := Environment{Origin: pull, Name: "shop-pr-42"}
+			for _, w := range test.wants {
+				e, _ = Apply(e, w, week, noon)
+			}
+			if e.Generation != test.generation || e.Intent != test.intent || e.Source().SHA != test.sha {
+				t.Errorf("got generation %d, %q at %q; want %d, %q at %q", e.Generation, e.Intent, e.Source().SHA, test.generation, test.intent, test.sha)
+			}
+		})
+	}
+}
+
+func TestApplyProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e, now := Environment{Origin: pull, Name: "shop-pr-42"}, noon
+		for range rapid.IntRange(1, 30).Draw(t, "wants") {
+			w := Want{
+				Origin: pull,
+				Intent: rapid.SampledFrom([]Intent{Up, Gone, Keep}).Draw(t, "intent"),
+				By:     rapid.SampledFrom([]By{ByEvent, ByHand, ByExpiry}).Draw(t, "by"),
+				Force:  rapid.Bool().Draw(t, "force"),
+				Extend: rapid.SampledFrom([]time.Duration{0, time.Hour, 1000 * time.Hour}).Draw(t, "extend"),
+			}
+			if w.Intent == Up {
+				w.Source = at(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "sha"))
+			}
+			if w.Intent == Keep {
+				w.Force = false
+			}
+			before := e
+			var raised bool
+			e, raised = Apply(e, w, week, now)
+			if grew := e.Generation - before.Generation; raised != (grew == 1) || grew != 0 && grew != 1 {
+				t.Fatalf("raised is %v and the generation grew by %d", raised, grew)
+			}
+			if !raised && (e.Intent != before.Intent || e.Source() != before.Source()) {
+				t.Fatalf("what is wanted changed without a new generation: %+v -> %+v", before, e)
+			}
+			if w.Force && !raised {
+				t.Fatal("a forced want raised nothing")
+			}
+			if e.Expires.Before(before.Expires) {
+				t.Fatalf("the expiry moved back from %s to %s", before.Expires, e.Expires)
+			}
+			if limit := later(before.Expires, now.Add(week.Max)); e.Expires.After(limit) {
+				t.Fatalf("the expiry %s is past the ceiling %s", e.Expires, limit)
+			}
+			now = now.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "hours")) * time.Hour)
+		}
+	})
+}
+
+func TestResolve(t *testing.T) {
+	open, fork, closed := Head{Open: true, Source: at("b")}, Head{Open: true, Source: at("b"), Skip: "a fork"}, Head{}
+	for name, test := range map[string]struct {
+		intent Intent
+		by     By
+		head   Head
+		want   Intent
+		sha    string
+	}{
+		"up and open":                      {Up, ByEvent, open, Up, "b"},
+		"up and closed":                    {Up, ByEvent, closed, Gone, "a"},
+		"up and a fork":                    {Up, ByEvent, fork, Gone, "b"},
+		"gone by a late event, but open":   {Gone, ByEvent, open, Up, "b"},
+		"gone and closed":                  {Gone, ByEvent, closed, Gone, "a"},
+		"gone by hand stays gone":          {Gone, ByHand, open, Gone, "a"},
+		"gone by its expiry stays gone":    {Gone, ByExpiry, open, Gone, "a"},
+		"wanted by hand, closed meanwhile": {Up, ByHand, closed, Gone, "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := Environment{Origin: pull, Intent: test.intent, By: test.by, Sources: []Source{at("a")}}
+			intent, source, _ := e.Resolve(test.head)
+			if intent != test.want || source.SHA != test.sha {
+				t.Errorf("got %q at %q, want %q at %q", intent, source.SHA, test.want, test.sha)
+			}
+		})
+	}
+}
