@@ -1,0 +1,176 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"vitrine/deploy"
+)
+
+// How often a check is tried: at first soon again, then more seldom. A connection costs next to nothing, a process in the container does not.
+const (
+	firstExecPause = 100 * time.Millisecond
+	lastExecPause  = time.Second
+	firstPortPause = 5 * time.Millisecond
+	lastPortPause  = 200 * time.Millisecond
+	dialTimeout    = time.Second
+	answerTimeout  = 10 * time.Second
+	outputLimit    = 4 << 10 // bytes of a health check's output that are kept
+)
+
+// errOverdue is the cause of a check's context whose time is up.
+var errOverdue = errors.New("time is up")
+
+// check waits until the service is up as its Check says. Time running out is a Fault.
+func (s *start) check(ctx context.Context, svc *service) error {
+	limited, cancel := context.WithTimeoutCause(ctx, svc.Check.Timeout, errOverdue)
+	defer cancel()
+	var err error
+	var last string // what the last try ended in
+	switch c := svc.Check; c.Kind {
+	case deploy.CheckExit:
+		err = waitFor(limited, svc.ended)
+	case deploy.CheckExec:
+		err = retry(limited, firstExecPause, lastExecPause, func(ctx context.Context) bool {
+			ok, outcome := s.test(ctx, svc)
+			last = cmp.Or(outcome, last)
+			return ok
+		})
+	case deploy.CheckPort:
+		err = retry(limited, firstPortPause, lastPortPause, func(ctx context.Context) bool { return listens(ctx, svc.backend()) })
+	case deploy.CheckRunning:
+		select {
+		case <-time.After(c.Settle):
+		case <-limited.Done():
+			err = context.Cause(limited)
+		}
+	default:
+		err = fmt.Errorf("service %q has the unknown check %q", svc.Service, c.Kind)
+	}
+	if errors.Is(err, errOverdue) && ctx.Err() == nil {
+		return s.overdue(ctx, svc, last)
+	}
+	return err
+}
+
+// retry calls try until it succeeds, with pauses that double from first to last.
+func retry(ctx context.Context, first, last time.Duration, try func(context.Context) bool) error {
+	for pause := first; !try(ctx); pause = min(2*pause, last) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// backend returns the address that the service answers at.
+func (svc *service) backend() string {
+	return net.JoinHostPort(svc.Address.String(), strconv.Itoa(svc.Port))
+}
+
+// listens reports whether something accepts connections at the address.
+func listens(ctx context.Context, address string) bool {
+	d := net.Dialer{Timeout: dialTimeout}
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	// The connection was only to see that it comes about.
+	_ = conn.Close()
+	return true
+}
+
+// test runs the service's health check once in its container, and returns in words what came of it.
+func (s *start) test(ctx context.Context, svc *service) (ok bool, outcome string) {
+	command := svc.Check.Test[1:]
+	if svc.Check.Test[0] == "CMD-SHELL" {
+		command = []string{"/bin/sh", "-c", strings.Join(command, " ")}
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, svc.Check.TestTimeout, errOverdue)
+	defer cancel()
+	status, output, err := s.exec(limited, svc.id, command)
+	switch {
+	case ctx.Err() != nil:
+		return false, ""
+	case errors.Is(context.Cause(limited), errOverdue):
+		return false, fmt.Sprintf("the check did not end within %s", seconds(svc.Check.TestTimeout))
+	case err != nil:
+		return false, fmt.Sprintf("the check cannot be run: %v", err)
+	case status != 0:
+		lines := readable(output, 1)
+		return false, strings.TrimRight(fmt.Sprintf("the check exited with status %d: %s", status, strings.Join(lines, "")), ": ")
+	}
+	return true, ""
+}
+
+// exec runs a command in a container and returns its status and the beginning of its output. It returns when ctx is done, though the command may go on.
+func (r *Runtime) exec(ctx context.Context, id string, command []string) (status int, output []byte, err error) {
+	made, err := r.client.ContainerExecCreate(ctx, id, container.ExecOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return 0, nil, err
+	}
+	stream, err := r.client.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	if err != nil {
+		return 0, nil, err
+	}
+	defer stream.Close()
+	stop := context.AfterFunc(ctx, stream.Close)
+	defer stop()
+	var out bounded
+	if _, err := stdcopy.StdCopy(&out, &out, stream.Reader); err != nil {
+		return 0, nil, errors.Join(ctx.Err(), err)
+	}
+	ended, err := r.client.ContainerExecInspect(ctx, made.ID)
+	if err != nil {
+		return 0, nil, err
+	}
+	return ended.ExitCode, out.kept, nil
+}
+
+// bounded keeps the beginning of what is written to it.
+type bounded struct{ kept []byte }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.kept = append(b.kept, p[:min(outputLimit-len(b.kept), len(p))]...)
+	return len(p), nil
+}
+
+// answer asks the service for "/" as a visitor's request would come, and returns the HTTP status, 0 where there is none.
+func (s *start) answer(ctx context.Context, svc *service) int {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+svc.backend()+"/", nil)
+	if err != nil {
+		s.log.Warn("public service cannot be asked", "container", svc.Name, "error", err)
+		return 0
+	}
+	if u, err := url.Parse(svc.URL); err == nil && u.Host != "" {
+		req.Host = u.Host
+		req.Header.Set("X-Forwarded-Proto", u.Scheme)
+	}
+	// The service's answers come from strangers: no proxy of ours is used and no redirect is followed.
+	once := http.Client{
+		Timeout:       answerTimeout,
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := once.Do(req)
+	if err != nil {
+		s.log.Info("public service does not answer", "container", svc.Name, "error", err)
+		return 0
+	}
+	// Only the status counts; what else the service sends is of no use.
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}

@@ -1,0 +1,137 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+
+	"vitrine/deploy"
+	"vitrine/deployments"
+)
+
+// capabilities are what every container has: what servers need that begin as root, take over their files, open a port below 1024 and change to a
+// user of their own. Of the engine's default set MKNOD, NET_RAW, SETFCAP, SYS_CHROOT and AUDIT_WRITE are left out: they serve attacks on
+// neighbours and image builds rather than servers.
+func capabilities() []string {
+	return []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETPCAP", "SETUID"}
+}
+
+// makeContainer creates c, without starting it, and returns its ID. A container of the name that is there already counts where it was made for the same
+// deployment from the same configuration. What the engine refuses as wrong is a Fault.
+func (r *Runtime) makeContainer(ctx context.Context, p deploy.Plan, c deploy.Container) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", context.Cause(ctx)
+	}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	made, err := r.client.ContainerCreate(ctx, configOf(c), hostConfigOf(p, c), &network.NetworkingConfig{
+		EndpointsConfig: map[string]*network.EndpointSettings{p.Network.Name: {
+			IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: c.Address.String()},
+			Aliases:    c.Aliases,
+		}},
+	}, nil, c.Name)
+	switch {
+	case errdefs.IsConflict(err):
+		return r.existing(ctx, c)
+	case errdefs.IsInvalidArgument(err):
+		return "", &deployments.Fault{Kind: deployments.FaultStart, Service: c.Service, Reason: fmt.Sprintf("cannot be created: %v", err)}
+	case err != nil:
+		return "", fmt.Errorf("create container %s: %w", c.Name, err)
+	}
+	return made.ID, nil
+}
+
+// existing returns the ID of the container that has c's name, if it is c.
+func (r *Runtime) existing(ctx context.Context, c deploy.Container) (string, error) {
+	found, err := r.client.ContainerInspect(ctx, c.Name)
+	if err != nil {
+		return "", fmt.Errorf("look up container %s: %w", c.Name, err)
+	}
+	for _, label := range []string{deploy.LabelInstance, deploy.LabelDeployment, deploy.LabelConfig} {
+		if got, want := found.Config.Labels[label], c.Labels[label]; got != want {
+			return "", fmt.Errorf("create container %s: the engine has another one of this name, with %s %q instead of %q; remove it", c.Name, label, got, want)
+		}
+	}
+	return found.ID, nil
+}
+
+func configOf(c deploy.Container) *container.Config {
+	env := make([]string, 0, len(c.Environment))
+	for _, k := range slices.Sorted(maps.Keys(c.Environment)) {
+		env = append(env, k+"="+c.Environment[k])
+	}
+	config := &container.Config{
+		Image: c.Image, Entrypoint: c.Entrypoint, Cmd: c.Command, Env: env, WorkingDir: c.WorkingDir, User: c.User,
+		Labels: c.Labels, StopSignal: c.StopSignal,
+	}
+	if c.StopGrace > 0 {
+		seconds := int(math.Ceil(c.StopGrace.Seconds()))
+		config.StopTimeout = &seconds
+	}
+	if h := c.Health; h != nil {
+		config.Healthcheck = &container.HealthConfig{
+			Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, Retries: h.Retries, StartPeriod: h.StartPeriod,
+		}
+	}
+	return config
+}
+
+// hostConfigOf returns what holds a container in: every limit, and nothing shared with the host. Until its deployment is up an exit is final, so
+// that it can be told; see [Runtime.keep].
+func hostConfigOf(p deploy.Plan, c deploy.Container) *container.HostConfig {
+	useInit, pids := true, c.PIDs
+	tmpfs := make(map[string]string, len(c.Tmpfs))
+	for _, t := range c.Tmpfs {
+		target, options, _ := strings.Cut(t, ":")
+		tmpfs[target] = options
+	}
+	mounts := make([]mount.Mount, 0, len(c.Mounts))
+	for _, m := range c.Mounts {
+		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: p.VolumeName(m.Volume), Target: m.Target, ReadOnly: m.ReadOnly})
+	}
+	return &container.HostConfig{
+		NetworkMode:    container.NetworkMode(p.Network.Name),
+		IpcMode:        container.IPCModePrivate,
+		CgroupnsMode:   container.CgroupnsModePrivate,
+		CapDrop:        []string{"ALL"},
+		CapAdd:         capabilities(),
+		SecurityOpt:    []string{"no-new-privileges:true"},
+		Init:           &useInit,
+		ReadonlyRootfs: c.ReadOnly,
+		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
+		LogConfig:      container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
+		Mounts:         mounts,
+		Tmpfs:          tmpfs,
+		Resources: container.Resources{
+			Memory: c.Memory, MemorySwap: c.Memory, NanoCPUs: int64(math.Round(c.CPUs * 1e9)), PidsLimit: &pids,
+		},
+	}
+}
+
+// keep has the engine start the container again when it dies and when the engine itself comes back. A service that is meant to end is left alone.
+func (r *Runtime) keep(ctx context.Context, id string, c deploy.Container) error {
+	if c.Check.Kind == deploy.CheckExit {
+		return nil
+	}
+	_, err := r.client.ContainerUpdate(ctx, id, container.UpdateConfig{
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
+	})
+	if err != nil {
+		return fmt.Errorf("set restart policy of container %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// seconds returns d for people: "0.4 s", "60 s".
+func seconds(d time.Duration) string {
+	return fmt.Sprintf("%g s", math.Round(d.Seconds()*10)/10)
+}

@@ -1,0 +1,129 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"vitrine/deploy"
+	"vitrine/deployments"
+)
+
+// How much of a service's output a Fault shows.
+const (
+	excerptLines = 20
+	excerptWidth = 300 // runes of a line
+	excerptBytes = 256 << 10
+)
+
+// fault returns a Fault of the service with its last lines.
+func (s *start) fault(ctx context.Context, svc *service, reason string) error {
+	f := &deployments.Fault{Kind: deployments.FaultStart, Service: svc.Service, Reason: reason}
+	lines, err := s.lastLines(ctx, svc.id)
+	if err != nil {
+		s.log.Warn("last lines of a failed service are missing", "container", svc.Name, "error", err)
+	}
+	f.Excerpt = lines
+	return f
+}
+
+// exited returns the Fault of a service that ended before its time, or with the wrong status.
+func (s *start) exited(ctx context.Context, svc *service, status int64) error {
+	reason := fmt.Sprintf("exited with status %d", status)
+	if found, err := s.client.ContainerInspect(ctx, svc.id); err == nil && found.State != nil {
+		if found.State.OOMKilled {
+			reason = fmt.Sprintf("ran out of memory (it has %d MiB) and exited with status %d", svc.Memory>>20, status)
+		}
+		reason += lasted(found.State)
+	}
+	if status == 0 {
+		reason += "; where it is meant to end, a service has to depend on it with the condition service_completed_successfully"
+	}
+	return s.fault(ctx, svc, reason)
+}
+
+// lasted returns " after 0.4 s", or nothing where the engine's times do not say.
+func lasted(state *container.State) string {
+	from, err1 := time.Parse(time.RFC3339Nano, state.StartedAt)
+	to, err2 := time.Parse(time.RFC3339Nano, state.FinishedAt)
+	if err1 != nil || err2 != nil || to.Before(from) {
+		return ""
+	}
+	return " after " + seconds(to.Sub(from))
+}
+
+// overdue returns the Fault of a service that took too long. last is what the last try of its check ended in.
+func (s *start) overdue(ctx context.Context, svc *service, last string) error {
+	var reason string
+	switch c := svc.Check; c.Kind {
+	case deploy.CheckExit:
+		reason = fmt.Sprintf("has not ended after %s, and another service waits for that", seconds(c.Timeout))
+	case deploy.CheckPort:
+		reason = fmt.Sprintf("nothing listens on port %d (looked for %s)%s", c.Port, seconds(c.Timeout), s.elsewhere(ctx, svc))
+	default:
+		reason = fmt.Sprintf("is not healthy after %s", seconds(c.Timeout))
+		if last != "" {
+			reason += ": " + last
+		}
+	}
+	return s.fault(ctx, svc, reason)
+}
+
+// startError makes a Fault of an engine's refusal to run what the stack asks for: a command that is not there, a user that the image does not have.
+func (s *start) startError(svc *service, err error) error {
+	if errdefs.IsInvalidArgument(err) || errdefs.IsNotFound(err) || strings.Contains(err.Error(), "unable to find user") {
+		return &deployments.Fault{Kind: deployments.FaultStart, Service: svc.Service, Reason: fmt.Sprintf("cannot be started: %v", err)}
+	}
+	return fmt.Errorf("start container %s: %w", svc.Name, err)
+}
+
+// lastLines returns the end of what the container printed.
+func (r *Runtime) lastLines(ctx context.Context, id string) (lines []string, err error) {
+	stream, err := r.client.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(excerptLines)})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stream.Close()) }()
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &out, io.LimitReader(stream, excerptBytes)); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	return readable(out.Bytes(), excerptLines), nil
+}
+
+// escapes matches what terminals take for colours and cursor movements (ECMA-48 §5.4, and operating system commands as xterm has them).
+var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-_])`)
+
+// readable returns the last n lines of output that are not empty, without control characters, each cut to a bearable width.
+func readable(output []byte, n int) []string {
+	text := escapes.ReplaceAllString(strings.ToValidUTF8(string(output), "?"), "")
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.Map(func(r rune) rune {
+			if r == '\t' {
+				return ' '
+			}
+			if r < ' ' || r >= 0x7f && r < 0xa0 {
+				return -1
+			}
+			return r
+		}, line)
+		if runes := []rune(line); len(runes) > excerptWidth {
+			line = string(runes[:excerptWidth]) + "..."
+		}
+		if line = strings.TrimRight(line, " "); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(0, len(lines)-n):]
+}

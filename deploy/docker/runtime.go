@@ -1,0 +1,120 @@
+// Package docker carries plans out on a Docker engine. It owns the engine's containers, and the networks and volumes around them: everything that
+// it makes carries the labels of package deploy, and it touches nothing that lacks its instance's label. Engine 20.10 (API 1.41) and later will do.
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"vitrine/deploy"
+	"vitrine/deployments"
+)
+
+var _ deployments.Runtime = (*Runtime)(nil)
+
+// A Config says which engine to use, and how.
+type Config struct {
+	// Host is the engine's address ("unix:///var/run/docker.sock"). Empty: DOCKER_HOST with its companions, else the engine's own default.
+	Host string
+	// Instance tells our objects from those of other servers on the same engine. Letters, digits and dashes; never empty.
+	Instance string
+	// Rule says which images may run that no build of ours made.
+	Rule deployments.ImageRule
+	// StartTimeout is how long a service may take to come up where its stack does not say. Zero: 60 s.
+	StartTimeout time.Duration
+	Log          *slog.Logger // nil: nothing is logged
+}
+
+// A Runtime runs deployments on one engine. Its methods may be called side by side.
+type Runtime struct {
+	client       *client.Client
+	instance     string
+	rule         deployments.ImageRule
+	startTimeout time.Duration
+	log          *slog.Logger
+}
+
+// New returns the Runtime that c describes. It does not ask the engine for anything yet; see [Runtime.Ping].
+func New(c Config) (*Runtime, error) {
+	if c.Instance == "" {
+		return nil, errors.New("set up docker: the instance has no name")
+	}
+	opts := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
+	if c.Host != "" {
+		opts = append(opts, client.WithHost(c.Host))
+	}
+	engine, err := client.NewClientWithOpts(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("set up docker at %q: %w", c.Host, err)
+	}
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Runtime{client: engine, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, log: log}, nil
+}
+
+// Close ends the connections to the engine. What runs there goes on.
+func (r *Runtime) Close() error {
+	if err := r.client.Close(); err != nil {
+		return fmt.Errorf("close docker client: %w", err)
+	}
+	return nil
+}
+
+// Ping returns the engine's version. The error says where an engine was looked for and what to do.
+func (r *Runtime) Ping(ctx context.Context) (version string, err error) {
+	v, err := r.client.ServerVersion(ctx)
+	if err != nil {
+		return "", fmt.Errorf("no Docker engine answers at %s: %w; start it, or name another with --docker-host", r.client.DaemonHost(), err)
+	}
+	return v.Version, nil
+}
+
+// Plan implements [deployments.Runtime]. Services are run from image IDs: those that were built from d's, the others from what their registry or the
+// image rule gives. An image's own health check, exposed ports and volumes count where the stack says nothing.
+func (r *Runtime) Plan(ctx context.Context, env deployments.Environment, d deployments.Deployment, s deployments.Stack) (deployments.Plan, error) {
+	var stack deploy.Stack
+	if err := json.Unmarshal(s.JSON, &stack); err != nil {
+		return deployments.Plan{}, fmt.Errorf("read stack of deployment %d: %w", d.ID, err)
+	}
+	images, err := r.images(ctx, stack, d.Images)
+	if err != nil {
+		return deployments.Plan{}, err
+	}
+	engine, err := r.client.Info(ctx)
+	if err != nil {
+		return deployments.Plan{}, fmt.Errorf("ask engine for its size: %w", err)
+	}
+	plan, err := deploy.NewPlan(deploy.PlanInput{
+		Instance: r.instance, Environment: env.Name, Deployment: d.ID, Subnet: d.Subnet, Stack: stack, Images: images,
+		StartTimeout: r.startTimeout, MaxCPUs: float64(engine.NCPU),
+	})
+	var wrong *deploy.StackError
+	if errors.As(err, &wrong) {
+		return deployments.Plan{}, &deployments.Fault{Kind: deployments.FaultConfig, Service: wrong.Service, Reason: wrong.Reason}
+	}
+	if err != nil {
+		return deployments.Plan{}, err
+	}
+	b, err := json.Marshal(plan)
+	if err != nil {
+		return deployments.Plan{}, fmt.Errorf("write plan of deployment %d: %w", d.ID, err)
+	}
+	return deployments.Plan{JSON: b}, nil
+}
+
+// makeTimeout bounds a creation that goes on after its caller has gone.
+const makeTimeout = 30 * time.Second
+
+// lasting returns a context for a call that makes something: it outlives ctx. An engine ends a creation whose caller hung up, unseen, and
+// whoever removes the deployment then would miss what comes into being after it looked.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), makeTimeout)
+}

@@ -1,0 +1,212 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/docker/docker/api/types/container"
+	"golang.org/x/sync/errgroup"
+
+	"vitrine/deploy"
+	"vitrine/deployments"
+)
+
+// Up implements [deployments.Runtime]. Services that do not wait for each other are created, started and checked side by side. From its start until Up
+// returns a service's exit is noticed at once. Up removes nothing, also when it fails or ctx is done: [Runtime.Down] does.
+//
+// Once all are up, each public service is asked for "/" once, with the Host and X-Forwarded-Proto of its URL (see [deploy.NewPlan]); redirects are not
+// followed, and a service that does not answer within ten seconds has no status.
+//
+// progress gets "waits for db", "starting", and at the end "healthy" or, of a service that was to end, "completed".
+func (r *Runtime) Up(ctx context.Context, d deployments.Deployment, p deployments.Plan, progress func(service, status string)) ([]deployments.Backend, error) {
+	plan, err := deploy.ParsePlan(p.JSON)
+	if err != nil {
+		return nil, fmt.Errorf("start deployment %d: %w", d.ID, err)
+	}
+	if plan.Instance != r.instance || plan.Deployment != d.ID {
+		return nil, fmt.Errorf("start deployment %d: the plan is for deployment %d of instance %q", d.ID, plan.Deployment, plan.Instance)
+	}
+	if progress == nil {
+		progress = func(string, string) {}
+	}
+	backends, err := newStart(r, plan, progress).run(ctx)
+	switch {
+	case err == nil:
+		return backends, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("start deployment %d: %w", d.ID, context.Cause(ctx))
+	case deployments.FaultOf(err) != nil:
+		return nil, err
+	default:
+		return nil, fmt.Errorf("start deployment %d: %w", d.ID, err)
+	}
+}
+
+// A start is one plan on its way up.
+type start struct {
+	*Runtime
+	plan     deploy.Plan
+	progress func(service, status string)
+	services []*service
+	named    map[string]*service
+}
+
+// A service is one container of a start.
+type service struct {
+	deploy.Container
+	id      string
+	started chan struct{} // closed once it runs
+	ended   chan struct{} // closed once it ended as it was meant to
+	up      chan struct{} // closed once its check passed
+}
+
+func newStart(r *Runtime, plan deploy.Plan, progress func(service, status string)) *start {
+	s := &start{Runtime: r, plan: plan, progress: progress, named: make(map[string]*service, len(plan.Containers))}
+	for _, c := range plan.Containers {
+		svc := &service{Container: c, started: make(chan struct{}), ended: make(chan struct{}), up: make(chan struct{})}
+		s.services = append(s.services, svc)
+		s.named[c.Service] = svc
+	}
+	return s
+}
+
+// run brings everything up. The first service that fails ends the others' waiting.
+func (s *start) run(ctx context.Context) ([]deployments.Backend, error) {
+	if err := s.surround(ctx); err != nil {
+		return nil, err
+	}
+	var backends []deployments.Backend
+	g, ctx := errgroup.WithContext(ctx)
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	for _, svc := range s.services {
+		g.Go(func() error { return s.bring(ctx, watching, g, svc) })
+	}
+	g.Go(func() error {
+		for _, svc := range s.services {
+			if err := waitFor(ctx, svc.up); err != nil {
+				return err
+			}
+		}
+		var err error
+		backends, err = s.finish(ctx)
+		stopWatching()
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return backends, nil
+}
+
+// surround makes what the containers need.
+func (s *start) surround(ctx context.Context) error {
+	if err := s.makeNetwork(ctx, s.plan.Network); err != nil {
+		return err
+	}
+	return together(ctx, s.plan.Volumes, s.makeVolume)
+}
+
+// bring creates the service, waits for what it depends on, starts it and waits until it is up. The container is watched, by a goroutine of g, until
+// watching is done.
+func (s *start) bring(ctx, watching context.Context, g *errgroup.Group, svc *service) error {
+	id, err := s.makeContainer(ctx, s.plan, svc.Container)
+	if err != nil {
+		return err
+	}
+	svc.id = id
+	for _, d := range svc.DependsOn {
+		if err := s.await(ctx, svc, d); err != nil {
+			return err
+		}
+	}
+	s.progress(svc.Service, "starting")
+	// The wait is asked for before the start, or a quick exit would come before it.
+	results, errs := s.client.ContainerWait(watching, id, container.WaitConditionNextExit)
+	g.Go(func() error { return s.watch(ctx, watching, svc, results, errs) })
+	if err := s.client.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+		return s.startError(svc, err)
+	}
+	close(svc.started)
+	if err := s.check(ctx, svc); err != nil {
+		return err
+	}
+	close(svc.up)
+	if svc.Check.Kind == deploy.CheckExit {
+		s.progress(svc.Service, "completed")
+	} else {
+		s.progress(svc.Service, "healthy")
+	}
+	return nil
+}
+
+// await waits until the dependency is in its condition.
+func (s *start) await(ctx context.Context, svc *service, d deploy.Dependency) error {
+	on := s.named[d.Service]
+	if on == nil {
+		return fmt.Errorf("service %q waits for %q, which the plan does not have", svc.Service, d.Service)
+	}
+	done := on.up
+	if d.Condition == deploy.Started {
+		done = on.started
+	}
+	select {
+	case <-done:
+		return nil
+	default:
+		s.progress(svc.Service, "waits for "+d.Service)
+		return waitFor(ctx, done)
+	}
+}
+
+// waitFor waits until done is closed.
+func waitFor(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// watch waits for the container to exit, which is a Fault unless it was meant to end. It ends with the context watching.
+func (s *start) watch(ctx, watching context.Context, svc *service, results <-chan container.WaitResponse, errs <-chan error) error {
+	// The client sends on exactly one of the two, and ends with its context: to return before would leave it hanging.
+	select {
+	case result := <-results:
+		if svc.Check.Kind == deploy.CheckExit && result.StatusCode == 0 {
+			close(svc.ended)
+			return nil
+		}
+		return s.exited(ctx, svc, result.StatusCode)
+	case err := <-errs:
+		if watching.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("watch container %s: %w", svc.Name, err)
+	}
+}
+
+// finish is for when everything is up: the engine is told to keep it so, and the public services are asked what they answer.
+func (s *start) finish(ctx context.Context) ([]deployments.Backend, error) {
+	err := together(ctx, s.services, func(ctx context.Context, svc *service) error { return s.keep(ctx, svc.id, svc.Container) })
+	if err != nil {
+		return nil, err
+	}
+	var public []*service
+	for _, svc := range s.services {
+		if svc.Public {
+			public = append(public, svc)
+		}
+	}
+	backends := make([]deployments.Backend, len(public))
+	var asked sync.WaitGroup
+	for i, svc := range public {
+		asked.Go(func() {
+			backends[i] = deployments.Backend{Service: svc.Service, URL: "http://" + svc.backend(), Answer: s.answer(ctx, svc)}
+		})
+	}
+	asked.Wait()
+	return backends, nil
+}
