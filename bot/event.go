@@ -1,0 +1,215 @@
+package bot
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"vitrine/deployments"
+)
+
+// maxTitle is how much of a pull request's title is kept; GitHub's own limit is 256 characters.
+const maxTitle = 256
+
+// Why a pull request is not deployed.
+const (
+	skipFork  = "the pull request comes from a fork; code from forks is not deployed"
+	skipTitle = "the title says [skip preview]"
+)
+
+// Why an environment is taken down, where the reason decides what the comment says of its return.
+const (
+	causeClosed = "pull request closed"
+	causeMerged = "pull request merged"
+)
+
+// The parts of GitHub's payloads that count here (docs.github.com, "Webhook events and payloads"). A null or a missing field is zero.
+type (
+	payload struct {
+		Action     string          `json:"action"`
+		Repository repositoryField `json:"repository"`
+
+		Number      int               `json:"number"`
+		PullRequest *pullRequestField `json:"pull_request"`
+		Changes     struct {
+			Base *struct{} `json:"base"`
+		} `json:"changes"`
+
+		Ref     string `json:"ref"`
+		RefType string `json:"ref_type"`
+		Deleted bool   `json:"deleted"`
+		After   string `json:"after"`
+
+		Issue struct {
+			Number      int       `json:"number"`
+			PullRequest *struct{} `json:"pull_request"`
+		} `json:"issue"`
+		Comment commentField `json:"comment"`
+	}
+	repositoryField struct {
+		FullName string `json:"full_name"`
+	}
+	pullRequestField struct {
+		State  string `json:"state"`
+		Title  string `json:"title"`
+		Merged bool   `json:"merged"`
+		Head   struct {
+			Ref  string           `json:"ref"`
+			SHA  string           `json:"sha"`
+			Repo *repositoryField `json:"repo"` // null where the fork was deleted
+		} `json:"head"`
+	}
+	commentField struct {
+		ID        int64     `json:"id"`
+		Body      string    `json:"body"`
+		CreatedAt time.Time `json:"created_at"`
+		User      struct {
+			Login string `json:"login"`
+			Type  string `json:"type"`
+		} `json:"user"`
+		App struct {
+			ID int64 `json:"id"`
+		} `json:"performed_via_github_app"`
+	}
+)
+
+// deliveryOf returns what a webhook asks for; a delivery without wants and requests asks for nothing. app is the App's own id. It is pure.
+// An error says what is wrong with the payload.
+func deliveryOf(event, guid string, body []byte, app int64) (deployments.Delivery, error) {
+	d := deployments.Delivery{GUID: guid, Event: event}
+	var read func(*deployments.Delivery, payload) error
+	switch event {
+	case "pull_request":
+		read = readPullRequest
+	case "push":
+		read = readPush
+	case "delete":
+		read = readDelete
+	case "issue_comment":
+		read = func(d *deployments.Delivery, p payload) error { return readComment(d, p, app) }
+	default:
+		return d, nil
+	}
+	var p payload
+	if err := json.Unmarshal(body, &p); err != nil {
+		return d, fmt.Errorf("the payload of %s has another shape: %w", event, err)
+	}
+	if _, _, err := split(p.Repository.FullName); err != nil {
+		return d, fmt.Errorf("the payload of %s names no repository: %w", event, err)
+	}
+	if p.Action != "" {
+		d.Event += " " + plain(p.Action, 40)
+	}
+	return d, read(&d, p)
+}
+
+func readPullRequest(d *deployments.Delivery, p payload) error {
+	pr, repo := p.PullRequest, p.Repository.FullName
+	if pr == nil || p.Number <= 0 || !commitSHA.MatchString(pr.Head.SHA) {
+		return fmt.Errorf("the payload of pull_request has no pull_request with a number and a head")
+	}
+	want := deployments.Want{
+		Origin: deployments.Origin{Repo: repo, PullRequest: p.Number},
+		Title:  plain(pr.Title, maxTitle),
+		By:     deployments.ByEvent,
+	}
+	switch p.Action {
+	case "closed":
+		want.Intent, want.Cause = deployments.Gone, causeClosed
+		if pr.Merged {
+			want.Cause = causeMerged
+		}
+		d.Wants = append(d.Wants, want)
+		return nil
+	case "edited":
+		if p.Changes.Base == nil {
+			return nil
+		}
+	case "opened", "reopened", "ready_for_review", "synchronize", "labeled", "unlabeled":
+	default:
+		return nil
+	}
+	if pr.State != "open" { // closed ones can be labelled
+		return nil
+	}
+	want.Intent = deployments.Up
+	want.Source = deployments.Source{Repo: repo, Branch: pr.Head.Ref, SHA: pr.Head.SHA}
+	want.Cause = fmt.Sprintf("%s %s", p.Action, want.Source.ShortSHA())
+	if p.Action == "synchronize" {
+		want.Cause = "push " + want.Source.ShortSHA()
+	}
+	head := ""
+	if pr.Head.Repo != nil {
+		head = pr.Head.Repo.FullName
+	}
+	want.Skip = skipReason(repo, head, pr.Title)
+	d.Wants = append(d.Wants, want)
+	return nil
+}
+
+// skipReason returns the rule that keeps a pull request from being deployed, or "". head is the repository of its head, "" where that is gone.
+func skipReason(base, head, title string) string {
+	switch {
+	case !strings.EqualFold(base, head):
+		return skipFork
+	case strings.Contains(strings.ToLower(title), "[skip preview]"):
+		return skipTitle
+	default:
+		return ""
+	}
+}
+
+func readPush(d *deployments.Delivery, p payload) error {
+	branch, ok := strings.CutPrefix(p.Ref, "refs/heads/")
+	if !ok || branch == "" { // a tag
+		return nil
+	}
+	if p.Deleted {
+		d.Wants = append(d.Wants, branchDeleted(p.Repository.FullName, branch))
+		return nil
+	}
+	if !commitSHA.MatchString(p.After) {
+		return fmt.Errorf("the payload of push has no commit in after: %q", plain(p.After, 80))
+	}
+	return ask(d, deployments.Origin{Repo: p.Repository.FullName, Branch: branch}, question{Push: &push{SHA: p.After}})
+}
+
+func readDelete(d *deployments.Delivery, p payload) error {
+	if p.RefType == "branch" && p.Ref != "" {
+		d.Wants = append(d.Wants, branchDeleted(p.Repository.FullName, p.Ref))
+	}
+	return nil
+}
+
+func branchDeleted(repo, branch string) deployments.Want {
+	return deployments.Want{
+		Origin: deployments.Origin{Repo: repo, Branch: branch},
+		Intent: deployments.Gone,
+		By:     deployments.ByEvent,
+		Cause:  "branch deleted",
+	}
+}
+
+func readComment(d *deployments.Delivery, p payload, app int64) error {
+	c := p.Comment
+	if p.Action != "created" || p.Issue.PullRequest == nil || c.User.Type == "Bot" || c.App.ID == app {
+		return nil
+	}
+	commands := commandsIn(c.Body)
+	if len(commands) == 0 {
+		return nil
+	}
+	if p.Issue.Number <= 0 || c.ID <= 0 || !loginName.MatchString(c.User.Login) {
+		return fmt.Errorf("the payload of issue_comment lacks the issue's number, the comment's id or its user")
+	}
+	for i, command := range commands {
+		err := ask(d, deployments.Origin{Repo: p.Repository.FullName, PullRequest: p.Issue.Number}, question{Comment: &comment{
+			ID: c.ID, At: c.CreatedAt, User: c.User.Login, Line: i, Command: command,
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
