@@ -1,0 +1,320 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"vitrine/deployments"
+)
+
+const deploymentColumns = `id, environment_id, generation, source, phase, reason, fault, subnet, images, plan, services, timings,
+	created_at, ended_at, live_at, pushed_at, remove_at`
+
+func scanDeployment(row row) (d deployments.Deployment, err error) {
+	err = row.Scan(&d.ID, &d.Environment, &d.Generation, document{&d.Source}, &d.Phase, &d.Reason, document{&d.Fault}, network{&d.Subnet},
+		document{&d.Images}, (*[]byte)(&d.Plan.JSON), document{&d.Services}, document{&d.Timings},
+		instant{&d.CreatedAt}, instant{&d.EndedAt}, instant{&d.LiveAt}, instant{&d.PushedAt}, instant{&d.RemoveAt})
+	return d, err
+}
+
+func (t *tx) deployment(ctx context.Context, id int64) (deployments.Deployment, error) {
+	return one(ctx, t, scanDeployment, `SELECT `+deploymentColumns+` FROM deployments WHERE id = ?`, id)
+}
+
+// latest returns an environment's newest attempt, nil for none.
+func (t *tx) latest(ctx context.Context, environment int64) (*deployments.Deployment, error) {
+	const query = `SELECT ` + deploymentColumns + ` FROM deployments WHERE environment_id = ? ORDER BY id DESC LIMIT 1`
+	d, err := one(ctx, t, scanDeployment, query, environment)
+	if errors.Is(err, deployments.ErrNotFound) {
+		return nil, nil
+	}
+	return &d, err
+}
+
+// putDeployment writes what an attempt may change. Images keep the digests that a push has recorded.
+func (t *tx) putDeployment(ctx context.Context, d deployments.Deployment) error {
+	const update = `UPDATE deployments SET source = ?, phase = ?, reason = ?, fault = ?, plan = ?, services = ?, timings = ?,
+		ended_at = ?, live_at = ?, images = CASE WHEN pushed_at = 0 THEN ? ELSE images END WHERE id = ?`
+	return t.exec(ctx, update, document{d.Source}, d.Phase, d.Reason, document{d.Fault}, []byte(d.Plan.JSON), document{d.Services},
+		document{d.Timings}, at(d.EndedAt), at(d.LiveAt), document{d.Images}, d.ID)
+}
+
+// fence returns the environment and the stored state of an attempt, or deployments.ErrSuperseded where the attempt may not write any more: its
+// generation is not the environment's, or it has ended.
+func (t *tx) fence(ctx context.Context, id int64) (e deployments.Environment, stored deployments.Deployment, err error) {
+	if stored, err = t.deployment(ctx, id); err != nil {
+		return e, stored, err
+	}
+	if e, err = t.environment(ctx, stored.Environment); err != nil {
+		return e, stored, err
+	}
+	if stored.Generation != e.Generation || !stored.Phase.Running() {
+		err = deployments.ErrSuperseded
+	}
+	return e, stored, err
+}
+
+// Deployment implements [deployments.Attempts].
+func (s *Store) Deployment(ctx context.Context, id int64) (d deployments.Deployment, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		d, err = t.deployment(ctx, id)
+		return err
+	})
+	if err != nil {
+		return d, fmt.Errorf("read deployment %d: %w", id, err)
+	}
+	return d, nil
+}
+
+// Claim implements [deployments.Attempts]. An attempt of the environment that still runs ends as superseded, so that there is never more than
+// one. A pool without a free network is deployments.ErrNoSubnet.
+func (s *Store) Claim(ctx context.Context, environment int64, pool netip.Prefix) (d deployments.Deployment, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		d, err = t.claim(ctx, environment, pool)
+		return err
+	})
+	if err != nil {
+		return deployments.Deployment{}, fmt.Errorf("claim environment %d: %w", environment, err)
+	}
+	return d, nil
+}
+
+func (t *tx) claim(ctx context.Context, environment int64, pool netip.Prefix) (d deployments.Deployment, err error) {
+	const end = `UPDATE deployments SET phase = 'superseded', reason = 'another attempt began', ended_at = ?
+		WHERE environment_id = ? AND phase IN ('queued', 'fetching', 'building', 'starting')`
+	const insert = `INSERT INTO deployments (environment_id, generation, source, phase, subnet, created_at) VALUES (?, ?, ?, ?, ?, ?) RETURNING id`
+	before, err := t.environment(ctx, environment)
+	if err != nil {
+		return d, err
+	}
+	if _, err := t.change(ctx, end, at(t.now), environment); err != nil {
+		return d, err
+	}
+	scanNetwork := func(row row) (p netip.Prefix, err error) {
+		err = row.Scan(network{&p})
+		return p, err
+	}
+	used, err := all(ctx, t, scanNetwork, `SELECT subnet FROM deployments WHERE removed_at = 0`)
+	if err != nil {
+		return d, err
+	}
+	d = deployments.Deployment{
+		Environment: environment, Generation: before.Generation, Source: before.Source(), Phase: deployments.Queued, CreatedAt: t.now,
+	}
+	if d.Subnet, err = deployments.FreeSubnet(pool, used); err != nil {
+		return d, err
+	}
+	d.ID, err = one(ctx, t, value[int64], insert, environment, d.Generation, document{d.Source}, d.Phase, network{&d.Subnet}, at(d.CreatedAt))
+	if err != nil {
+		return d, err
+	}
+	after := before
+	after.Waiting = ""
+	if err := t.putEnvironment(ctx, before, after); err != nil {
+		return d, err
+	}
+	return d, t.touch(ctx, environment)
+}
+
+// Adopt implements [deployments.Attempts]. It also reserves the host of a pull request's branch. A head without a commit leaves the source, one
+// without a title the title.
+func (s *Store) Adopt(ctx context.Context, d deployments.Deployment, head deployments.Head) error {
+	err := s.update(ctx, func(t *tx) error {
+		before, stored, err := t.fence(ctx, d.ID)
+		if err != nil {
+			return err
+		}
+		after := before
+		if head.Title != "" {
+			after.Title = head.Title
+		}
+		if head.Source.SHA != "" {
+			after.Sources = append([]deployments.Source{head.Source}, before.Sources[min(1, len(before.Sources)):]...)
+			stored.Source = head.Source
+		}
+		if err := t.putEnvironment(ctx, before, after); err != nil {
+			return err
+		}
+		if err := t.putDeployment(ctx, stored); err != nil {
+			return err
+		}
+		return t.reserveBookmark(ctx, after)
+	})
+	if err != nil {
+		return fmt.Errorf("adopt %s for deployment %d: %w", head.Source.ShortSHA(), d.ID, err)
+	}
+	return nil
+}
+
+// Save implements [deployments.Attempts]. Only an attempt that is running can be saved, in a phase that runs: Switch and Settle end it.
+func (s *Store) Save(ctx context.Context, d deployments.Deployment) error {
+	err := s.update(ctx, func(t *tx) error {
+		_, stored, err := t.fence(ctx, d.ID)
+		if err != nil {
+			return err
+		}
+		if !d.Phase.Running() {
+			return fmt.Errorf("phase %q ends an attempt and is not for Save", d.Phase)
+		}
+		if err := t.putDeployment(ctx, d); err != nil {
+			return err
+		}
+		if d.Phase == stored.Phase && d.Source == stored.Source && slices.Equal(d.Services, stored.Services) {
+			return nil
+		}
+		return t.touch(ctx, stored.Environment)
+	})
+	if err != nil {
+		return fmt.Errorf("save deployment %d: %w", d.ID, err)
+	}
+	return nil
+}
+
+// Switch implements [deployments.Attempts]. Each backend's service must have been given a host by Reserve. Hosts of the environment that no
+// backend is for are Removed, but the one of its name, which goes to the lobby.
+func (s *Store) Switch(
+	ctx context.Context, d deployments.Deployment, backends []deployments.Backend, removeOldAt time.Time,
+) (routes []deployments.Route, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		before, _, err := t.fence(ctx, d.ID)
+		if err != nil {
+			return err
+		}
+		if before.Intent != deployments.Up {
+			return deployments.ErrSuperseded
+		}
+		if err := t.retire(ctx, before.Live, removeOldAt); err != nil {
+			return err
+		}
+		d.Phase, d.Reason, d.Fault, d.EndedAt, d.LiveAt = deployments.Ready, "", nil, t.now, t.now
+		if err := t.putDeployment(ctx, d); err != nil {
+			return err
+		}
+		after := before
+		after.Live, after.Failed, after.Force = d.ID, false, false
+		if err := t.observe(ctx, before, after); err != nil {
+			return err
+		}
+		routes, err = t.openHosts(ctx, after, backends)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("switch to deployment %d: %w", d.ID, err)
+	}
+	return routes, nil
+}
+
+// retire lets the live deployment, if there is one, be removed from the time given on.
+func (t *tx) retire(ctx context.Context, live int64, from time.Time) error {
+	if live == 0 {
+		return nil
+	}
+	return t.exec(ctx, `UPDATE deployments SET phase = 'removing', remove_at = ? WHERE id = ?`, at(from), live)
+}
+
+// Settle implements [deployments.Attempts]. With Superseded or Cancelled it is always allowed, and changes nothing where the attempt has ended
+// already. With Ready the attempt's record ends as cancelled: the deployment that is live stays so.
+func (s *Store) Settle(ctx context.Context, d deployments.Deployment) error {
+	err := s.update(ctx, func(t *tx) error {
+		switch d.Phase {
+		case deployments.Superseded, deployments.Cancelled:
+			return t.abandon(ctx, d)
+		case deployments.Failed, deployments.Ready:
+			return t.settle(ctx, d)
+		default:
+			return fmt.Errorf("phase %q does not end an attempt", d.Phase)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("settle deployment %d as %s: %w", d.ID, d.Phase, err)
+	}
+	return nil
+}
+
+func (t *tx) abandon(ctx context.Context, d deployments.Deployment) error {
+	stored, err := t.deployment(ctx, d.ID)
+	if err != nil || !stored.Phase.Running() {
+		return err
+	}
+	d.EndedAt, d.LiveAt, d.Fault = t.now, time.Time{}, nil
+	if err := t.putDeployment(ctx, d); err != nil {
+		return err
+	}
+	return t.touch(ctx, stored.Environment)
+}
+
+func (t *tx) settle(ctx context.Context, d deployments.Deployment) error {
+	before, _, err := t.fence(ctx, d.ID)
+	if err != nil {
+		return err
+	}
+	if before.Intent != deployments.Up {
+		return deployments.ErrSuperseded
+	}
+	after := before
+	after.Failed = d.Phase == deployments.Failed
+	if d.Phase == deployments.Ready {
+		if before.Live == 0 {
+			return errors.New("nothing is live")
+		}
+		d.Phase, d.Fault = deployments.Cancelled, nil
+		if d.Reason == "" {
+			d.Reason = d.Source.ShortSHA() + " is live already"
+		}
+	}
+	d.EndedAt, d.LiveAt = t.now, time.Time{}
+	if err := t.putDeployment(ctx, d); err != nil {
+		return err
+	}
+	return t.observe(ctx, before, after)
+}
+
+// Postpone implements [deployments.Attempts].
+func (s *Store) Postpone(ctx context.Context, environment, generation int64, until time.Time, waiting string) error {
+	err := s.update(ctx, func(t *tx) error {
+		before, err := t.present(ctx, environment, generation)
+		if err != nil {
+			return err
+		}
+		after := before
+		after.Failures++
+		after.NotBefore, after.Waiting = until, waiting
+		return t.putEnvironment(ctx, before, after)
+	})
+	if err != nil {
+		return fmt.Errorf("postpone environment %d: %w", environment, err)
+	}
+	return nil
+}
+
+// present returns the environment, or deployments.ErrSuperseded where its generation is another one.
+func (t *tx) present(ctx context.Context, environment, generation int64) (deployments.Environment, error) {
+	e, err := t.environment(ctx, environment)
+	if err == nil && e.Generation != generation {
+		err = deployments.ErrSuperseded
+	}
+	return e, err
+}
+
+// Interrupt implements [deployments.Attempts].
+func (s *Store) Interrupt(ctx context.Context, reason string) error {
+	const touch = `UPDATE environments SET change = change + 1
+		WHERE id IN (SELECT environment_id FROM deployments WHERE phase IN ('queued', 'fetching', 'building', 'starting'))`
+	const end = `UPDATE deployments SET phase = 'cancelled', reason = ?, ended_at = ?
+		WHERE phase IN ('queued', 'fetching', 'building', 'starting')`
+	err := s.update(ctx, func(t *tx) error {
+		if _, err := t.change(ctx, touch); err != nil {
+			return err
+		}
+		_, err := t.change(ctx, end, reason, at(t.now))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("end interrupted attempts: %w", err)
+	}
+	return nil
+}

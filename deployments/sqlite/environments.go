@@ -1,0 +1,154 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"vitrine/deployments"
+)
+
+const environmentColumns = `id, name, repo, pull_request, branch, given_name, sources, title, intent, decided_by, cause, force,
+	generation, observed, coalesce(live, 0), failed, expires_at, failures, not_before, waiting, comment_id, created_at`
+
+func scanEnvironment(row row) (e deployments.Environment, err error) {
+	err = row.Scan(&e.ID, &e.Name, &e.Origin.Repo, &e.Origin.PullRequest, &e.Origin.Branch, &e.Origin.Name, document{&e.Sources}, &e.Title,
+		&e.Intent, &e.By, &e.Cause, &e.Force, &e.Generation, &e.Observed, &e.Live, &e.Failed, instant{&e.Expires},
+		&e.Failures, instant{&e.NotBefore}, &e.Waiting, &e.CommentID, instant{&e.CreatedAt})
+	return e, err
+}
+
+// Environment implements [deployments.Environments].
+func (s *Store) Environment(ctx context.Context, id int64) (e deployments.Environment, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		e, err = t.environment(ctx, id)
+		return err
+	})
+	if err != nil {
+		return e, fmt.Errorf("read environment %d: %w", id, err)
+	}
+	return e, nil
+}
+
+// EnvironmentOf implements [deployments.Environments].
+func (s *Store) EnvironmentOf(ctx context.Context, origin string) (e deployments.Environment, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		e, err = t.environmentOf(ctx, origin)
+		return err
+	})
+	if err != nil {
+		return e, fmt.Errorf("read the environment of %s: %w", origin, err)
+	}
+	return e, nil
+}
+
+// Unsettled implements [deployments.Environments].
+func (s *Store) Unsettled(ctx context.Context) (list []deployments.Environment, err error) {
+	const query = `SELECT ` + environmentColumns + ` FROM environments WHERE generation > observed ORDER BY raised_at, id`
+	err = s.view(ctx, func(t *tx) error {
+		list, err = all(ctx, t, scanEnvironment, query)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list unsettled environments: %w", err)
+	}
+	return list, nil
+}
+
+// Expired implements [deployments.Environments].
+func (s *Store) Expired(ctx context.Context, now time.Time) (list []deployments.Environment, err error) {
+	const query = `SELECT ` + environmentColumns + ` FROM environments
+		WHERE intent = 'up' AND expires_at <> 0 AND expires_at < ? ORDER BY expires_at, id`
+	err = s.view(ctx, func(t *tx) error {
+		list, err = all(ctx, t, scanEnvironment, query, at(now))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list expired environments: %w", err)
+	}
+	return list, nil
+}
+
+// Events implements [deployments.Environments].
+func (s *Store) Events(ctx context.Context, origin string) (list []deployments.Event, err error) {
+	scan := func(row row) (e deployments.Event, err error) {
+		err = row.Scan(&e.ID, &e.Origin, instant{&e.At}, &e.Text)
+		return e, err
+	}
+	err = s.view(ctx, func(t *tx) error {
+		list, err = all(ctx, t, scan, `SELECT id, origin, at, text FROM events WHERE origin = ? ORDER BY id`, origin)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the history of %s: %w", origin, err)
+	}
+	return list, nil
+}
+
+func (t *tx) log(ctx context.Context, origin, text string) error {
+	return t.exec(ctx, `INSERT INTO events (origin, at, text) VALUES (?, ?, ?)`, origin, at(t.now), text)
+}
+
+func (t *tx) environment(ctx context.Context, id int64) (deployments.Environment, error) {
+	return one(ctx, t, scanEnvironment, `SELECT `+environmentColumns+` FROM environments WHERE id = ?`, id)
+}
+
+func (t *tx) environmentOf(ctx context.Context, origin string) (deployments.Environment, error) {
+	return one(ctx, t, scanEnvironment, `SELECT `+environmentColumns+` FROM environments WHERE origin = ?`, origin)
+}
+
+// newEnvironment makes the row of an environment that nothing is wanted of yet, with a name that it has for good.
+func (t *tx) newEnvironment(ctx context.Context, o deployments.Origin) (deployments.Environment, error) {
+	const insert = `INSERT INTO environments (name, origin, repo, pull_request, branch, given_name, intent, decided_by, cause, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, 'gone', '', '', ?) RETURNING id`
+	name, err := t.reserveName(ctx, o)
+	if err != nil {
+		return deployments.Environment{}, err
+	}
+	e := deployments.Environment{Name: name, Origin: o, CreatedAt: t.now}
+	e.ID, err = one(ctx, t, value[int64], insert, name, o.Key(), o.Repo, o.PullRequest, o.Branch, o.Name, at(t.now))
+	if err != nil {
+		return e, err
+	}
+	return e, t.exec(ctx, `UPDATE hosts SET environment_id = ? WHERE label = ?`, e.ID, name)
+}
+
+// putEnvironment writes what changed between two states of an environment. Its change number grows where people can see the difference.
+func (t *tx) putEnvironment(ctx context.Context, before, after deployments.Environment) error {
+	const update = `UPDATE environments SET sources = ?, title = ?, intent = ?, decided_by = ?, cause = ?, force = ?, generation = ?,
+		observed = ?, live = nullif(?, 0), failed = ?, expires_at = ?, failures = ?, not_before = ?, waiting = ?, change = change + ?,
+		raised_at = CASE WHEN generation = observed THEN ? ELSE raised_at END
+		WHERE id = ?`
+	e := after
+	return t.exec(ctx, update, document{e.Sources}, e.Title, e.Intent, e.By, e.Cause, e.Force, e.Generation,
+		e.Observed, e.Live, e.Failed, at(e.Expires), e.Failures, at(e.NotBefore), e.Waiting, shownOf(before) != shownOf(after),
+		at(t.now), e.ID)
+}
+
+// touch grows the change number of an environment: something that people can see of it is different.
+func (t *tx) touch(ctx context.Context, environment int64) error {
+	return t.exec(ctx, `UPDATE environments SET change = change + 1 WHERE id = ?`, environment)
+}
+
+// shown is what people can see of an environment's own row.
+type shown struct {
+	generation, observed, live int64
+	failed                     bool
+	expires                    int64
+	waiting                    string
+	source                     deployments.Source
+}
+
+func shownOf(e deployments.Environment) shown {
+	return shown{e.Generation, e.Observed, e.Live, e.Failed, e.Expires.UnixNano(), e.Waiting, e.Source()}
+}
+
+// observe settles the present generation: it writes e, which was before, and ends the requests that waited for it.
+func (t *tx) observe(ctx context.Context, before, e deployments.Environment) error {
+	e.Observed = e.Generation
+	e.Failures, e.NotBefore, e.Waiting = 0, time.Time{}, ""
+	if err := t.putEnvironment(ctx, before, e); err != nil {
+		return err
+	}
+	return t.settleRequests(ctx, e)
+}
