@@ -1,0 +1,111 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
+
+	"vitrine/deployments"
+)
+
+// tidyTime is how long the tags of a build that failed may take to be removed.
+const tidyTime = 10 * time.Second
+
+// Build implements [deployments.Builder]. An image has its tags on the engine when Build returns without an error; when it returns one, none of
+// the tags that it made is left.
+func (b *Builder) Build(ctx context.Context, req deployments.BuildRequest) ([]deployments.Image, error) {
+	log := &sharedLog{w: req.Log}
+	if req.Log == nil {
+		log.w = io.Discard
+	}
+	images := make([]deployments.Image, len(req.Builds))
+	made := make([]bool, len(req.Builds))
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, build := range req.Builds {
+		group.Go(func() error {
+			var err error
+			images[i], made[i], err = b.buildOne(groupCtx, req, build, log)
+			return ofService(build.Service, err)
+		})
+	}
+	err := group.Wait()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		err = b.tagByID(ctx, images)
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.untag(ctx, images, made))
+	}
+	return images, nil
+}
+
+// buildOne builds one image under its commit's tag, and reports whether that tag was not there before.
+func (b *Builder) buildOne(ctx context.Context, req deployments.BuildRequest, build deployments.Build, log io.Writer) (deployments.Image, bool, error) {
+	image := deployments.Image{Service: build.Service}
+	r, err := readRecipe(req.Dir, build)
+	if err != nil {
+		return image, false, err
+	}
+	repository := b.repositoryOf(req.Source.Repo, build.Service)
+	byCommit := repository + ":" + commitTag(req.Environment, req.Source)
+	_, err = b.engine.ImageInspect(ctx, b.onEngine(byCommit))
+	if err != nil && !cerrdefs.IsNotFound(err) {
+		return image, false, fmt.Errorf("ask the engine for %s: %w", byCommit, err)
+	}
+	fresh := err != nil
+	image.References = []string{byCommit}
+	s := newSteps(build.Service, log, req.Progress)
+	image.ID, err = b.solve(ctx, req.Source.Repo, build, r, byCommit, s)
+	if err != nil {
+		return image, fresh, err
+	}
+	image.Cached = s.cached()
+	image.References = []string{repository + ":" + idTag(image.ID), byCommit}
+	return image, fresh, nil
+}
+
+// tagByID gives each image the tag that always means it. Environments share these tags: while they are made, none is removed.
+func (b *Builder) tagByID(ctx context.Context, images []deployments.Image) error {
+	b.tagging.Lock()
+	defer b.tagging.Unlock()
+	for _, image := range images {
+		if err := b.engine.ImageTag(ctx, b.onEngine(image.References[1]), b.onEngine(image.References[0])); err != nil {
+			return fmt.Errorf("tag the image of %s: %w", image.Service, err)
+		}
+	}
+	return nil
+}
+
+// untag removes the commit's tags that a failed build made. Tags by ID may be another environment's by now; the sweep knows.
+func (b *Builder) untag(ctx context.Context, images []deployments.Image, made []bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+	defer cancel()
+	var errs []error
+	for i, image := range images {
+		if made[i] && len(image.References) > 0 {
+			errs = append(errs, b.removeFromEngine(ctx, image.References[len(image.References)-1]))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ofService names the service in a Fault.
+func ofService(service string, err error) error {
+	var f *deployments.Fault
+	if errors.As(err, &f) {
+		named := *f
+		named.Service = service
+		return &named
+	}
+	if err != nil {
+		return fmt.Errorf("service %q: %w", service, err)
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package builder
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
+	solver "github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/grpcerrors"
+	"google.golang.org/grpc/codes"
+
+	"vitrine/deployments"
+)
+
+// exitCode matches how engines say with what status a step ended, where they do not send it as such.
+var exitCode = regexp.MustCompile(`exit code: (\d+)`)
+
+// internals begin parts of BuildKit's messages that mean nothing to the people who wrote the Dockerfile.
+var internals = regexp.MustCompile(`^(failed to|error from sender|rpc error|dockerfile parse error|process |executor failed|runc did not|lstat /|stat /)`)
+
+// failure makes a Fault of what a build ended in where the Dockerfile did it, and otherwise returns err as it is.
+func (r *recipe) failure(err error, s *steps) error {
+	if f := deployments.FaultOf(err); f != nil {
+		located := *f
+		located.Where = r.where(lineOf(err))
+		return &located
+	}
+	failed := s.failed()
+	if ours(err, failed) {
+		return fmt.Errorf("build %s: %w", r.name, err)
+	}
+	line := lineOf(err)
+	if failed == nil && line == 0 && !frontendSaid(err) {
+		return fmt.Errorf("build %s: %w", r.name, err)
+	}
+	f := &deployments.Fault{Kind: deployments.FaultBuild, Where: r.where(line)}
+	code := exitStatus(err)
+	if code == "" || failed == nil {
+		f.Reason = "the build failed: " + lastOf(err)
+		if instruction := r.instruction(line); instruction != "" {
+			f.Reason = fmt.Sprintf("`%s` failed: %s", instruction, lastOf(err))
+		}
+		return f
+	}
+	command := r.instruction(line)
+	if command == "" {
+		command = failed.Name
+	}
+	f.Reason = fmt.Sprintf("`%s` exited %s after %s", command, code, failed.took())
+	f.Excerpt = failed.tail
+	return f
+}
+
+// ours reports whether the engine, its disk or the way to it is to blame.
+func ours(err error, failed *vertex) bool {
+	switch grpcerrors.Code(err) {
+	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded, codes.ResourceExhausted:
+		return true
+	}
+	text := err.Error()
+	if failed != nil {
+		text = failed.Error
+	}
+	if exitCode.MatchString(text) {
+		return false
+	}
+	for _, trouble := range []string{
+		"no space left on device", "connection refused", "connection reset", "broken pipe", "transport is closing", "i/o timeout",
+		"TLS handshake timeout", "no such host", "server misbehaving", "network is unreachable", "no active session", "EOF",
+	} {
+		if strings.HasSuffix(text, trouble) || strings.Contains(text, trouble+":") {
+			return true
+		}
+	}
+	return false
+}
+
+// frontendSaid reports whether the Dockerfile frontend, not the engine, found something wrong: a target that is not there.
+func frontendSaid(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "dockerfile parse error") || strings.Contains(text, "target stage") || strings.Contains(text, "failed to parse")
+}
+
+// where returns a place in the Dockerfile: "api/Dockerfile:12".
+func (r *recipe) where(line int) string {
+	if line <= 0 {
+		return r.name
+	}
+	return fmt.Sprintf("%s:%d", r.name, line)
+}
+
+// instruction returns the line of the Dockerfile, cut where it goes on.
+func (r *recipe) instruction(line int) string {
+	lines := strings.Split(string(r.dockerfile), "\n")
+	if line < 1 || line > len(lines) {
+		return ""
+	}
+	text := strings.TrimSpace(cleaned(lines[line-1]))
+	if cut := strings.TrimRight(text, "\\` "); cut != text && strings.HasSuffix(text, "\\") {
+		text = cut + " ..."
+	}
+	const most = 120
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return strings.ReplaceAll(text, "`", "'")
+}
+
+// exitStatus returns the status that a step ended with, or nothing.
+func exitStatus(err error) string {
+	var exit *gwpb.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Sprint(exit.ExitCode)
+	}
+	if m := exitCode.FindStringSubmatch(err.Error()); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// lineOf returns the line of the Dockerfile that an error is about, 0 where it does not say.
+func lineOf(err error) int {
+	for _, source := range solver.Sources(err) {
+		if line := firstLine(source.GetRanges()); line > 0 {
+			return line
+		}
+	}
+	var l *located
+	if errors.As(err, &l) && l.line > 0 {
+		return l.line
+	}
+	var p *parser.LocationError
+	if errors.As(err, &p) {
+		for _, ranges := range p.Locations {
+			for _, r := range ranges {
+				if r.Start.Line > 0 {
+					return r.Start.Line
+				}
+			}
+		}
+	}
+	return 0
+}
+
+func firstLine(ranges []*pb.Range) int {
+	for _, r := range ranges {
+		if line := int(r.GetStart().GetLine()); line > 0 {
+			return line
+		}
+	}
+	return 0
+}
+
+// lastOf returns the end of an error's message, from the first part that is not about BuildKit's insides.
+func lastOf(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	parts := strings.Split(text, ": ")
+	for len(parts) > 1 && internals.MatchString(parts[0]) {
+		parts = parts[1:]
+	}
+	return cleaned(strings.Join(parts, ": "))
+}

@@ -1,0 +1,227 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+
+	"github.com/distribution/reference"
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/client/llb/sourceresolver"
+	frontend "github.com/moby/buildkit/frontend/dockerfile/builder"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/opencontainers/go-digest"
+
+	"vitrine/deployments"
+)
+
+// The kinds of source that LLB names in front of an identifier (BuildKit, source/types).
+const (
+	sourceLocal = "local://"
+	sourceImage = "docker-image://"
+)
+
+// A guard stands between the Dockerfile frontend and the engine, and lets through only what a Dockerfile may ask for: the checkout's files, images
+// that are permitted, and commands in the sandbox's network or none. Whatever it does not know is refused. What it refuses is a Fault.
+type guard struct {
+	engine     gateway.Client
+	permission *permission
+	opts       map[string]string // of the frontend
+
+	mu       sync.Mutex
+	resolved map[string]bool // identifiers that the engine made of permitted images
+}
+
+var _ gateway.Client = (*guard)(nil)
+
+func newGuard(engine gateway.Client, p *permission) *guard {
+	return &guard{engine: engine, permission: p, opts: engine.BuildOpts().Opts, resolved: map[string]bool{}}
+}
+
+// Solve implements gateway.Client. A request for the Dockerfile frontend, which is what a `# syntax=` line makes, is answered by our own.
+func (g *guard) Solve(ctx context.Context, req gateway.SolveRequest) (*gateway.Result, error) {
+	if req.Frontend != "" {
+		return g.solveFrontend(ctx, req)
+	}
+	if len(req.FrontendInputs) > 0 || len(req.CacheImports) > 0 || len(req.SourcePolicies) > 0 {
+		return nil, errors.New("the build asks for inputs, caches or policies from outside")
+	}
+	if err := g.checkDefinition(ctx, req.Definition); err != nil {
+		return nil, err
+	}
+	return g.engine.Solve(ctx, req)
+}
+
+func (g *guard) solveFrontend(ctx context.Context, req gateway.SolveRequest) (*gateway.Result, error) {
+	source := req.FrontendOpt["source"]
+	if req.Frontend != "gateway.v0" || !dockerfileSyntax(source) {
+		return nil, buildFault(fmt.Sprintf("`# syntax=%s` asks for another builder; use docker/dockerfile:1 or leave the line out", source))
+	}
+	if _, ok := g.opts["cmdline"]; ok {
+		return nil, errors.New("the Dockerfile frontend asked for itself")
+	}
+	// With the option in place the frontend takes the line as dealt with.
+	opts := maps.Clone(g.opts)
+	opts["cmdline"] = req.FrontendOpt["cmdline"]
+	return frontend.Build(ctx, &guard{engine: g.engine, permission: g.permission, opts: opts, resolved: map[string]bool{}})
+}
+
+// dockerfileSyntax reports whether an image named in a `# syntax=` line is the Dockerfile frontend in its first major version.
+func dockerfileSyntax(image string) bool {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		return false
+	}
+	tag := ""
+	if t, ok := reference.TagNameOnly(named).(reference.Tagged); ok {
+		tag = t.Tag()
+	}
+	return reference.FamiliarName(named) == "docker/dockerfile" &&
+		(tag == "1" || tag == "latest" || strings.HasPrefix(tag, "1.") || strings.HasPrefix(tag, "1-"))
+}
+
+// checkDefinition looks at every operation of an LLB graph.
+func (g *guard) checkDefinition(ctx context.Context, def *pb.Definition) error {
+	for _, dt := range def.GetDef() {
+		var op pb.Op
+		if err := op.UnmarshalVT(dt); err != nil {
+			return fmt.Errorf("read the build's definition: %w", err)
+		}
+		if err := g.checkOp(ctx, &op); err != nil {
+			return at(lineIn(def, digest.FromBytes(dt)), err)
+		}
+	}
+	return nil
+}
+
+func (g *guard) checkOp(ctx context.Context, op *pb.Op) error {
+	switch o := op.Op.(type) {
+	case nil: // the last operation of a graph only names its result
+		return nil
+	case *pb.Op_Source:
+		return g.checkSource(ctx, o.Source)
+	case *pb.Op_Exec:
+		return checkExec(o.Exec)
+	case *pb.Op_File, *pb.Op_Merge, *pb.Op_Diff:
+		return nil
+	default:
+		return buildFault("the Dockerfile asks for a nested build, which previews do not have")
+	}
+}
+
+func (g *guard) checkSource(ctx context.Context, source *pb.SourceOp) error {
+	id := source.GetIdentifier()
+	kind, rest, _ := strings.Cut(id, "://")
+	switch kind + "://" {
+	case sourceLocal:
+		if rest != mountContext && rest != mountDockerfile {
+			return buildFault(fmt.Sprintf("the build asks for the folder %q", rest))
+		}
+		return nil
+	case sourceImage:
+		g.mu.Lock()
+		known := g.resolved[rest]
+		g.mu.Unlock()
+		if known {
+			return nil
+		}
+		return g.permission.check(ctx, rest)
+	case "http://", "https://":
+		return buildFault(fmt.Sprintf("ADD of %s is not allowed, because the engine would fetch it from the host's network; use `RUN curl` or `RUN wget`", id))
+	case "git://":
+		return buildFault("ADD of a git repository is not allowed, because the engine would fetch it from the host's network; use `RUN git clone`")
+	default:
+		return buildFault(fmt.Sprintf("a source of the kind %q is not allowed", kind))
+	}
+}
+
+func checkExec(exec *pb.ExecOp) error {
+	switch {
+	case exec.GetNetwork() != pb.NetMode_UNSET && exec.GetNetwork() != pb.NetMode_NONE:
+		return buildFault("RUN --network=host is not allowed; leave the option out, the default network reaches the Internet")
+	case exec.GetSecurity() != pb.SecurityMode_SANDBOX:
+		return buildFault("RUN --security=insecure is not allowed; leave the option out")
+	case len(exec.GetCdiDevices()) > 0:
+		return buildFault("RUN --device is not allowed; leave the option out")
+	}
+	return nil
+}
+
+// ResolveImageConfig implements gateway.Client.
+func (g *guard) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	if opt.OCILayoutOpt != nil || len(opt.SourcePolicies) > 0 {
+		return "", "", nil, errors.New("the build asks for an image from elsewhere")
+	}
+	if err := g.permission.check(ctx, ref); err != nil {
+		return "", "", nil, err
+	}
+	resolved, dgst, config, err := g.engine.ResolveImageConfig(ctx, ref, opt)
+	if err != nil {
+		return "", "", nil, err
+	}
+	if resolved == ref && dgst != "" {
+		g.mu.Lock()
+		g.resolved[ref+"@"+dgst.String()] = true
+		g.mu.Unlock()
+	}
+	return resolved, dgst, config, nil
+}
+
+// ResolveSourceMetadata implements gateway.Client.
+func (g *guard) ResolveSourceMetadata(ctx context.Context, op *pb.SourceOp, opt sourceresolver.Opt) (*sourceresolver.MetaResponse, error) {
+	if len(opt.SourcePolicies) > 0 {
+		return nil, errors.New("the build asks for policies from outside")
+	}
+	if err := g.checkSource(ctx, op); err != nil {
+		return nil, err
+	}
+	return g.engine.ResolveSourceMetadata(ctx, op, opt)
+}
+
+// BuildOpts implements gateway.Client.
+func (g *guard) BuildOpts() gateway.BuildOpts {
+	opts := g.engine.BuildOpts()
+	opts.Opts = g.opts
+	return opts
+}
+
+// Inputs implements gateway.Client. There are none: what a build is made of are the two folders that we mount.
+func (g *guard) Inputs(context.Context) (map[string]llb.State, error) { return map[string]llb.State{}, nil }
+
+// NewContainer implements gateway.Client. A Dockerfile has no use for it.
+func (g *guard) NewContainer(context.Context, gateway.NewContainerRequest) (gateway.Container, error) {
+	return nil, errors.New("the build asks for a container outside its definition")
+}
+
+// Warn implements gateway.Client.
+func (g *guard) Warn(ctx context.Context, dgst digest.Digest, msg string, opts gateway.WarnOpts) error {
+	return g.engine.Warn(ctx, dgst, msg, opts)
+}
+
+// lineIn returns the line of the Dockerfile that an operation comes from, 0 where that is not known.
+func lineIn(def *pb.Definition, op digest.Digest) int {
+	for _, l := range def.GetSource().GetLocations()[op.String()].GetLocations() {
+		if line := firstLine(l.GetRanges()); line > 0 {
+			return line
+		}
+	}
+	return 0
+}
+
+// A located error happened at a line of the Dockerfile.
+type located struct {
+	line int
+	error
+}
+
+func (l *located) Unwrap() error { return l.error }
+
+func at(line int, err error) error { return &located{line: line, error: err} }
+
+func buildFault(reason string) *deployments.Fault {
+	return &deployments.Fault{Kind: deployments.FaultBuild, Reason: reason}
+}

@@ -1,0 +1,115 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/distribution/reference"
+
+	"vitrine/deployments"
+)
+
+// permissionAge is how long a registry's consent is remembered.
+const permissionAge = time.Hour
+
+// A permission says which images a Dockerfile may name. Its methods may be called side by side.
+type permission struct {
+	rule deployments.ImageRule
+	now  func() time.Time
+	// ask returns nil where the image's registry gives it, a Fault where it does not, and any other error where the engine cannot be asked.
+	ask func(ctx context.Context, image string) error
+
+	mu      sync.Mutex
+	granted map[string]time.Time // by image, when
+}
+
+func newPermission(rule deployments.ImageRule, now func() time.Time, ask func(context.Context, string) error) *permission {
+	return &permission{rule: rule, now: now, ask: ask, granted: map[string]time.Time{}}
+}
+
+// check returns nil where the image may be used, a Fault where it may not, and any other error where that could not be found out. The image is a
+// reference in whatever form.
+func (p *permission) check(ctx context.Context, image string) error {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		return imageFault(fmt.Sprintf("%q is not the name of an image", image))
+	}
+	verdict, reason := p.judge(reference.TagNameOnly(named))
+	switch verdict {
+	case deployments.VerdictTrusted:
+		return nil
+	case deployments.VerdictAsk:
+		return p.consent(ctx, reference.FamiliarString(reference.TagNameOnly(named)))
+	default:
+		return imageFault(reason)
+	}
+}
+
+// judge holds the rule against the image as people write it, with and without the tag that stands for none. Only names come here: BuildKit looks
+// no image up by its ID, but a name that could be one is refused all the same.
+func (p *permission) judge(named reference.Named) (deployments.Verdict, string) {
+	full := reference.FamiliarString(named)
+	short := strings.TrimSuffix(full, ":latest")
+	verdict, reason := p.rule.Judge(full)
+	if verdict == deployments.VerdictTrusted {
+		return verdict, ""
+	}
+	if v, r := p.rule.Judge(short); v != deployments.VerdictAsk {
+		verdict, reason = v, r
+	}
+	if verdict != deployments.VerdictAsk {
+		return verdict, reason
+	}
+	// Our own registry has more names than the one in the rule, and other instances on the engine have registries of their own.
+	if strings.HasPrefix(reference.Path(named), "vitrine-") {
+		return deployments.VerdictRefused, fmt.Sprintf("image %q is one of a preview; name the original", short)
+	}
+	if loopback(reference.Domain(named)) {
+		return deployments.VerdictRefused, fmt.Sprintf("image %q would come from the machine that builds it; name one in a registry", short)
+	}
+	return verdict, ""
+}
+
+// consent asks the image's registry, unless it consented a short while ago.
+func (p *permission) consent(ctx context.Context, image string) error {
+	p.mu.Lock()
+	at, ok := p.granted[image]
+	p.mu.Unlock()
+	if ok && p.now().Sub(at) < permissionAge {
+		return nil
+	}
+	if err := p.ask(ctx, image); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for image, at := range p.granted {
+		if p.now().Sub(at) >= permissionAge {
+			delete(p.granted, image)
+		}
+	}
+	p.granted[image] = p.now()
+	return nil
+}
+
+// loopback reports whether the registry's host, with or without a port, means the engine's own machine.
+func loopback(domain string) bool {
+	host := domain
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && (addr.Unmap().IsLoopback() || addr.IsUnspecified())
+}
+
+func imageFault(reason string) *deployments.Fault {
+	return &deployments.Fault{Kind: deployments.FaultBuild, Reason: reason}
+}

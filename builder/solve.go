@@ -1,0 +1,155 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/moby/buildkit/client"
+	frontend "github.com/moby/buildkit/frontend/dockerfile/builder"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/util/bklog"
+	"github.com/sirupsen/logrus"
+	"github.com/tonistiigi/fsutil"
+	fstypes "github.com/tonistiigi/fsutil/types"
+
+	"vitrine/deployments"
+)
+
+// The names under which the frontend asks for the folders that are mounted (BuildKit, frontend/dockerui).
+const (
+	mountContext    = "context"
+	mountDockerfile = "dockerfile"
+)
+
+// solve builds one image and names it on the engine. It returns the engine's image ID. What the Dockerfile does wrong is a Fault.
+func (b *Builder) solve(ctx context.Context, repo string, build deployments.Build, r *recipe, name string, s *steps) (string, error) {
+	scratch, err := os.MkdirTemp(b.config.CheckoutDir, checkoutPrefix)
+	if err != nil {
+		return "", fmt.Errorf("make a folder for the Dockerfile: %w", err)
+	}
+	defer os.RemoveAll(scratch)
+	opt, err := r.options(scratch, repo, build, name)
+	if err != nil {
+		return "", err
+	}
+	// BuildKit's client logs what its errors say again.
+	ctx = bklog.WithLogger(ctx, logrus.NewEntry(quiet()))
+	c, err := b.buildkit(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+
+	var refused error
+	run := func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
+		var res *gateway.Result
+		res, refused = frontend.Build(ctx, newGuard(gw, b.permission))
+		return res, refused
+	}
+	status := make(chan *client.SolveStatus)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		s.follow(status)
+	}()
+	_, err = c.Build(ctx, opt, "", run, status)
+	<-followed
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if err != nil {
+		// What crossed the engine has lost its type; what the frontend returned has not.
+		return "", r.failure(errors.Join(refused, err), s)
+	}
+	image, err := b.engine.ImageInspect(ctx, b.onEngine(name))
+	if err != nil {
+		return "", fmt.Errorf("look up the built image: %w", err)
+	}
+	return image.ID, nil
+}
+
+// buildkit returns a connection to the engine's BuildKit, for one build. When ctx is done it is cut, so that nothing waits for an engine that
+// does not answer.
+func (b *Builder) buildkit(ctx context.Context) (*client.Client, error) {
+	c, err := client.New(ctx, "",
+		client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return b.engine.DialHijack(ctx, "/grpc", "h2c", nil)
+		}),
+		client.WithSessionDialer(func(ctx context.Context, proto string, meta map[string][]string) (net.Conn, error) {
+			return b.engine.DialHijack(ctx, "/session", proto, meta)
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("reach the engine's BuildKit: %w", err)
+	}
+	return c, nil
+}
+
+// options returns what BuildKit is asked for. The Dockerfile is written into the folder scratch.
+func (r *recipe) options(scratch, repo string, build deployments.Build, name string) (client.SolveOpt, error) {
+	files := map[string][]byte{"Dockerfile": r.dockerfile}
+	if r.ignore != nil {
+		files["Dockerfile"+ignoreName] = r.ignore
+	}
+	for file, text := range files {
+		if err := os.WriteFile(filepath.Join(scratch, file), text, 0o600); err != nil {
+			return client.SolveOpt{}, fmt.Errorf("write the Dockerfile: %w", err)
+		}
+	}
+	dockerfile, err := fsutil.NewFS(scratch)
+	if err != nil {
+		return client.SolveOpt{}, fmt.Errorf("open the Dockerfile's folder: %w", err)
+	}
+	context, err := contextFiles(r.context)
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
+	attrs := map[string]string{
+		"filename":           "Dockerfile",
+		"image-resolve-mode": "local",
+		"target":             build.Target,
+		// Cache mounts are writable by every build that names them; each repository has its own.
+		"build-arg:BUILDKIT_CACHE_MOUNT_NS": hashOf(repo),
+	}
+	for key, value := range r.args {
+		attrs["build-arg:"+key] = value
+	}
+	return client.SolveOpt{
+		Exports:       []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": name}}},
+		LocalMounts:   map[string]fsutil.FS{mountContext: context, mountDockerfile: dockerfile},
+		SharedKey:     hashOf(repo + "\x00" + build.Service),
+		FrontendAttrs: attrs,
+	}, nil
+}
+
+// contextFiles returns a folder with the modes that git knows, so that an image does not depend on the umask of this process.
+func contextFiles(dir string) (fsutil.FS, error) {
+	files, err := fsutil.NewFS(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the build's context: %w", err)
+	}
+	files, err = fsutil.NewFilterFS(files, &fsutil.FilterOpt{Map: func(_ string, stat *fstypes.Stat) fsutil.MapResult {
+		mode := os.FileMode(stat.Mode)
+		switch {
+		case mode.IsDir(), mode.IsRegular() && mode&0o100 != 0:
+			stat.Mode = uint32(mode.Type() | 0o755)
+		case mode.IsRegular():
+			stat.Mode = uint32(0o644)
+		}
+		return fsutil.MapResultKeep
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("open the build's context: %w", err)
+	}
+	return files, nil
+}
+
+func quiet() *logrus.Logger {
+	l := logrus.New()
+	l.SetOutput(io.Discard)
+	return l
+}
