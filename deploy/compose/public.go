@@ -1,0 +1,80 @@
+package compose
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"vitrine/deployments/repoconfig"
+)
+
+// mainService is the name of the service that has the plain host, and of the one that a lone Dockerfile makes.
+const mainService = "web"
+
+// private are the container ports at which no browser is served: SSH, mail, databases, queues, caches.
+var private = [...]uint32{22, 1025, 3306, 5432, 5672, 6379, 9092, 11211, 27017}
+
+// publish marks the services that get a host: what .vitrine.yml gives a port, else every one with a port that a browser may be served at.
+func (r *reading) publish(project *types.Project) {
+	named := r.namedPorts(r.order)
+	public := 0
+	for i := range r.stack.Services {
+		s := &r.stack.Services[i]
+		ports := project.Services[s.Name].Ports
+		if slices.ContainsFunc(ports, func(p types.ServicePortConfig) bool { return p.Published != "" || p.HostIP != "" }) {
+			r.findings.omit(s.Name, "host ports", "no port of the server is taken, and public services have a host each")
+		}
+		if len(named) > 0 {
+			s.Port = named[s.Name]
+		} else {
+			s.Port = r.firstPort(s.Name, ports)
+		}
+		if s.Port != 0 {
+			s.Public = true
+			public++
+		}
+	}
+	if public == 0 && len(r.findings.wrong) == 0 {
+		r.findings.add(r.doc.at("services"), "no service has a port that a browser can be shown. Add `ports:` with the container's port to the one "+
+			"that answers HTTP, such as `ports: [\"8080\"]`, or services.%s.port to %s", r.order[0], repoconfig.FileName)
+	}
+}
+
+// firstPort returns the first container port of `ports:` that is not among the private ones, or 0.
+func (r *reading) firstPort(service string, ports []types.ServicePortConfig) int {
+	first := 0
+	for i, p := range ports {
+		if p.Target < 1 || p.Target > 65535 {
+			r.wrong(service, "ports["+strconv.Itoa(i)+"]", "it wants a container port from 1 to 65535")
+			continue
+		}
+		if first == 0 && (p.Protocol == "" || p.Protocol == "tcp") && !slices.Contains(private[:], p.Target) {
+			first = int(p.Target)
+		}
+	}
+	return first
+}
+
+// namedPorts returns the ports that .vitrine.yml gives, by service.
+func (r *reading) namedPorts(services []string) map[string]int {
+	ports := map[string]int{}
+	for name, s := range r.config.Services {
+		if !slices.Contains(services, name) {
+			r.findings.elsewhere(r.config.Where("services."+name), "services.%s: there is no such service in %s", shown(name), r.findings.file)
+		}
+		if s.Port != 0 {
+			ports[name] = s.Port
+		}
+	}
+	return ports
+}
+
+// number reads digits; too many of them are -1.
+func number(digits string) int {
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		return -1
+	}
+	return n
+}
