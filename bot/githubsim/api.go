@@ -1,0 +1,283 @@
+package githubsim
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	apiPrefix     = "/api/v3"
+	documentation = "https://docs.github.com/rest"
+	bodyLimit     = 1 << 20
+)
+
+// A call is one request of the REST API.
+type call struct {
+	s     *Server
+	r     *http.Request
+	token *token      // nil where the App itself asks
+	repo  *repository // of the path, nil where it has none
+}
+
+// An answer is what a call comes to.
+type answer struct {
+	status int
+	body   any // nil for none; text is sent as it is
+	header http.Header
+}
+
+func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
+
+func fail(status int, message string) answer {
+	return answer{status: status, body: object{"message": message, "documentation_url": documentation, "status": strconv.Itoa(status)}}
+}
+
+func notFound() answer { return fail(http.StatusNotFound, "Not Found") }
+
+// invalid is an answer 422 that says only in words what is wrong.
+func invalid(message string) answer { return fail(http.StatusUnprocessableEntity, message) }
+
+// invalidField is an answer 422 about one field.
+func invalidField(resource, field, code, message string) answer {
+	a := invalid("Validation Failed")
+	a.body.(object)["errors"] = []object{{"resource": resource, "field": field, "code": code, "message": message}}
+	return a
+}
+
+// Who may call an endpoint: the App with its JSON web token, or an installation token with one of the permissions (docs.github.com,
+// "Permissions required for GitHub Apps"). Every token has metadata:read.
+const (
+	byApp          = "app"
+	byInstallation = "metadata:read"
+	readPulls      = "pull_requests:read"
+	readContents   = "contents:read"
+	readComments   = "issues:read|pull_requests:read"
+	writeComments  = "issues:write|pull_requests:write"
+)
+
+func (s *Server) apiRoutes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, e := range map[string]struct {
+		need string
+		f    func(*call) answer
+	}{
+		"GET /app":                              {byApp, (*call).getApp},
+		"GET /app/installations":                {byApp, (*call).listInstallations},
+		"GET /app/installations/{installation}": {byApp, (*call).getInstallation},
+		"POST /app/installations/{installation}/access_tokens":                        {byApp, (*call).createToken},
+		"GET /app/hook/deliveries":                                                    {byApp, (*call).listDeliveries},
+		"GET /app/hook/deliveries/{delivery}":                                         {byApp, (*call).getDelivery},
+		"POST /app/hook/deliveries/{delivery}/attempts":                               {byApp, (*call).createAttempt},
+		"GET /repos/{owner}/{repo}/installation":                                      {byApp, (*call).getRepositoryInstallation},
+		"GET /rate_limit":                                                             {byInstallation, (*call).getRateLimit},
+		"GET /installation/repositories":                                              {byInstallation, (*call).listRepositories},
+		"GET /repos/{owner}/{repo}":                                                   {byInstallation, (*call).getRepository},
+		"GET /repos/{owner}/{repo}/collaborators/{login}/permission":                  {byInstallation, (*call).getPermission},
+		"GET /repos/{owner}/{repo}/branches/{branch...}":                              {readContents, (*call).getBranch},
+		"GET /repos/{owner}/{repo}/git/ref/{ref...}":                                  {readContents, (*call).getRef},
+		"GET /repos/{owner}/{repo}/commits/{ref...}":                                  {readContents, (*call).getCommit},
+		"GET /repos/{owner}/{repo}/contents/{path...}":                                {readContents, (*call).getContents},
+		"GET /repos/{owner}/{repo}/pulls":                                             {readPulls, (*call).listPulls},
+		"GET /repos/{owner}/{repo}/pulls/{number}":                                    {readPulls, (*call).getPull},
+		"GET /repos/{owner}/{repo}/issues/{number}/comments":                          {readComments, (*call).listComments},
+		"POST /repos/{owner}/{repo}/issues/{number}/comments":                         {writeComments, (*call).createComment},
+		"GET /repos/{owner}/{repo}/issues/comments/{comment}":                         {readComments, (*call).getComment},
+		"PATCH /repos/{owner}/{repo}/issues/comments/{comment}":                       {writeComments, (*call).updateComment},
+		"DELETE /repos/{owner}/{repo}/issues/comments/{comment}":                      {writeComments, (*call).removeComment},
+		"GET /repos/{owner}/{repo}/issues/comments/{comment}/reactions":               {readComments, (*call).listReactions},
+		"POST /repos/{owner}/{repo}/issues/comments/{comment}/reactions":              {writeComments, (*call).createReaction},
+		"DELETE /repos/{owner}/{repo}/issues/comments/{comment}/reactions/{reaction}": {writeComments, (*call).deleteReaction},
+	} {
+		method, path, _ := strings.Cut(pattern, " ")
+		mux.Handle(method+" "+apiPrefix+path, s.endpoint(e.need, e.f))
+	}
+	mux.Handle(apiPrefix+"/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.respond(w, nil, notFound()) }))
+	return mux
+}
+
+func (s *Server) endpoint(need string, f func(*call) answer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{s: s, r: r}
+		if refused := c.admit(need); refused != nil {
+			s.respond(w, c.token, *refused)
+			return
+		}
+		s.respond(w, c.token, f(c))
+	})
+}
+
+// admit finds out who asks, about which repository, and returns an answer where that is refused.
+func (c *call) admit(need string) *answer {
+	refuse := func(status int, message string) *answer { a := fail(status, message); return &a }
+	scheme, value, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
+	switch {
+	case value == "":
+		return refuse(http.StatusUnauthorized, "Requires authentication")
+	case !strings.EqualFold(scheme, "bearer") && !strings.EqualFold(scheme, "token"):
+		return refuse(http.StatusUnauthorized, "Bad credentials")
+	case need == byApp:
+		if wrong := c.s.verifyJWT(value); wrong != "" {
+			return refuse(http.StatusUnauthorized, wrong)
+		}
+		return nil
+	case strings.Count(value, ".") == 2 && c.s.verifyJWT(value) == "":
+		return refuse(http.StatusForbidden, "Resource not accessible by integration")
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.token = c.s.token(value); c.token == nil {
+		return refuse(http.StatusUnauthorized, "Bad credentials")
+	}
+	if c.r.URL.Path != apiPrefix+"/rate_limit" && !c.s.spend(c.token) {
+		return refuse(http.StatusForbidden, fmt.Sprintf("API rate limit exceeded for installation ID %d.", c.token.installation.id))
+	}
+	if c.r.PathValue("repo") != "" {
+		c.repo = c.s.repositories[strings.ToLower(c.r.PathValue("owner")+"/"+c.r.PathValue("repo"))]
+		if c.repo == nil || c.repo.private && !c.token.reaches(c.repo) {
+			return refuse(http.StatusNotFound, "Not Found")
+		}
+		if !c.token.reaches(c.repo) && (c.r.Method != http.MethodGet || c.r.PathValue("login") != "") {
+			return refuse(http.StatusForbidden, "Resource not accessible by integration")
+		}
+	}
+	if !c.token.grants(need) {
+		return refuse(http.StatusForbidden, "Resource not accessible by integration")
+	}
+	return nil
+}
+
+func (s *Server) respond(w http.ResponseWriter, t *token, a answer) {
+	h := w.Header()
+	for name, values := range a.header {
+		h[name] = values
+	}
+	h.Set("Server", "GitHub.com")
+	h.Set("X-GitHub-Media-Type", "github.v3; format=json")
+	h.Set("X-GitHub-Request-Id", requestID())
+	h.Set("Cache-Control", "private, max-age=60, s-maxage=60")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if t != nil {
+		s.mu.Lock()
+		s.refill(t)
+		h.Set("X-RateLimit-Limit", strconv.Itoa(hourlyLimit))
+		h.Set("X-RateLimit-Used", strconv.Itoa(t.used))
+		h.Set("X-RateLimit-Remaining", strconv.Itoa(hourlyLimit-t.used))
+		h.Set("X-RateLimit-Reset", strconv.FormatInt(t.reset.Unix(), 10))
+		h.Set("X-RateLimit-Resource", "core")
+		s.mu.Unlock()
+	}
+	switch body := a.body.(type) {
+	case nil:
+		w.WriteHeader(a.status)
+	case string:
+		w.WriteHeader(a.status)
+		s.write(w, []byte(body))
+	default:
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			s.log.Error("encode an answer", "error", err)
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		h.Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(a.status)
+		s.write(w, encoded)
+	}
+}
+
+func (s *Server) write(w io.Writer, body []byte) {
+	if _, err := w.Write(body); err != nil {
+		s.log.Debug("the client went away before its answer", "error", err)
+	}
+}
+
+// failure logs what went wrong and says no more than GitHub would.
+func (s *Server) failure(err error) answer {
+	s.log.Error("answer a request", "error", err)
+	return fail(http.StatusInternalServerError, "Server Error")
+}
+
+func requestID() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	return fmt.Sprintf("%X:%X:%X:%X:%X", b[:2], b[2:4], b[4:8], b[8:12], b[12:])
+}
+
+// decode reads a body of JSON, which may be missing where it is optional. It returns an answer where the body is none.
+func (c *call) decode(into any, optional bool) *answer {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, c.r.Body, bodyLimit))
+	if err != nil {
+		a := fail(http.StatusRequestEntityTooLarge, "Payload too large")
+		return &a
+	}
+	if len(body) == 0 && optional {
+		return nil
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		a := fail(http.StatusBadRequest, "Problems parsing JSON")
+		return &a
+	}
+	return nil
+}
+
+// number reads a number of the path; 0 for anything else.
+func (c *call) number(name string) int64 {
+	n, err := strconv.ParseInt(c.r.PathValue(name), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (c *call) perPage() int {
+	n, err := strconv.Atoi(c.r.URL.Query().Get("per_page"))
+	if err != nil || n < 1 {
+		return 30
+	}
+	return min(n, 100)
+}
+
+// paginate returns the page of items that was asked for, with links to the others (docs.github.com, "Using pagination in the REST API").
+func (c *call) paginate(items []object) answer {
+	from, to, header := c.window(len(items))
+	return answer{status: http.StatusOK, body: items[from:to], header: header}
+}
+
+func (c *call) window(total int) (from, to int, header http.Header) {
+	size := c.perPage()
+	page, err := strconv.Atoi(c.r.URL.Query().Get("page"))
+	if err != nil || page < 1 {
+		page = 1
+	}
+	last := max(1, (total+size-1)/size)
+	if page > last {
+		return total, total, nil
+	}
+	var links []string
+	link := func(rel string, n int) { links = append(links, c.link(rel, "page", strconv.Itoa(n))) }
+	if page > 1 {
+		link("prev", page-1)
+		link("first", 1)
+	}
+	if page < last {
+		link("next", page+1)
+		link("last", last)
+	}
+	if links != nil {
+		header = http.Header{"Link": {strings.Join(links, ", ")}}
+	}
+	return (page - 1) * size, min(page*size, total), header
+}
+
+func (c *call) link(rel, parameter, value string) string {
+	query := c.r.URL.Query()
+	query.Set(parameter, value)
+	u := url.URL{Path: c.r.URL.Path, RawQuery: query.Encode()}
+	return "<" + c.s.url + u.String() + `>; rel="` + rel + `"`
+}

@@ -1,0 +1,288 @@
+package githubsim
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (c *call) listPulls() answer {
+	q := c.r.URL.Query()
+	state := q.Get("state")
+	if state == "" {
+		state = "open"
+	}
+	if !slices.Contains([]string{"open", "closed", "all"}, state) {
+		return invalidField("PullRequest", "state", "invalid", "state is open, closed or all")
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	chosen := slices.DeleteFunc(slices.Clone(c.repo.pulls), func(p *pull) bool {
+		return state != "all" && p.open != (state == "open") ||
+			q.Has("head") && q.Get("head") != p.head.owner.login+":"+p.headRef ||
+			q.Has("base") && q.Get("base") != p.baseRef
+	})
+	byUpdate := q.Get("sort") == "updated"
+	slices.SortStableFunc(chosen, func(a, b *pull) int {
+		if order := a.updatedAt.Compare(b.updatedAt); byUpdate && order != 0 {
+			return order
+		}
+		return a.number - b.number
+	})
+	// The newest come first unless something else was asked for.
+	if q.Get("direction") != "asc" && (q.Get("direction") == "desc" || q.Get("sort") == "" || q.Get("sort") == "created") {
+		slices.Reverse(chosen)
+	}
+	items := make([]object, 0, len(chosen))
+	for _, p := range chosen {
+		items = append(items, c.s.pullObject(p))
+	}
+	return c.paginate(items)
+}
+
+// pull returns the one of the path, nil for none. Call it with mu held.
+func (c *call) pull() *pull {
+	n := c.number("number")
+	if n < 1 || n > int64(len(c.repo.pulls)) {
+		return nil
+	}
+	return c.repo.pulls[n-1]
+}
+
+func (c *call) getPull() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if p := c.pull(); p != nil {
+		return ok(c.s.pullObject(p))
+	}
+	return notFound()
+}
+
+func (c *call) listComments() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	p := c.pull()
+	if p == nil {
+		return notFound()
+	}
+	since, err := time.Parse(time.RFC3339, c.r.URL.Query().Get("since"))
+	if err != nil {
+		since = time.Time{}
+	}
+	items := make([]object, 0, len(p.comments))
+	for _, m := range p.comments {
+		if !m.updatedAt.Before(since) {
+			items = append(items, c.s.commentObject(m))
+		}
+	}
+	return c.paginate(items)
+}
+
+// commentBody reads the text of a comment from the request.
+func (c *call) commentBody() (string, *answer) {
+	var in struct {
+		Body *string `json:"body"`
+	}
+	if bad := c.decode(&in, false); bad != nil {
+		return "", bad
+	}
+	if in.Body == nil {
+		a := invalid("Invalid request.\n\n\"body\" wasn't supplied.")
+		return "", &a
+	}
+	return *in.Body, nil
+}
+
+func commentRefused(err error) answer {
+	if errors.Is(err, errBodyTooLong) {
+		return invalidField("IssueComment", "body", "custom", "body is too long (maximum is "+strconv.Itoa(commentLimit)+" characters)")
+	}
+	return invalidField("IssueComment", "body", "missing_field", "body can't be blank")
+}
+
+func (c *call) createComment() answer {
+	body, bad := c.commentBody()
+	if bad != nil {
+		return *bad
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	p := c.pull()
+	if p == nil {
+		return notFound()
+	}
+	m, err := c.s.addComment(p, c.s.bot(), body, true)
+	if err != nil {
+		return commentRefused(err)
+	}
+	o := c.s.commentObject(m)
+	return answer{status: http.StatusCreated, body: o, header: http.Header{"Location": {o["url"].(string)}}}
+}
+
+func (c *call) getComment() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if m := c.repo.comment(c.number("comment")); m != nil {
+		return ok(c.s.commentObject(m))
+	}
+	return notFound()
+}
+
+func (c *call) updateComment() answer {
+	body, bad := c.commentBody()
+	if bad != nil {
+		return *bad
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	m := c.repo.comment(c.number("comment"))
+	if m == nil {
+		return notFound()
+	}
+	if err := c.s.editComment(m, c.s.bot(), body); err != nil {
+		return commentRefused(err)
+	}
+	return ok(c.s.commentObject(m))
+}
+
+func (c *call) removeComment() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	m := c.repo.comment(c.number("comment"))
+	if m == nil {
+		return notFound()
+	}
+	c.s.deleteComment(m, c.s.bot())
+	return answer{status: http.StatusNoContent}
+}
+
+func (c *call) listReactions() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	m := c.repo.comment(c.number("comment"))
+	if m == nil {
+		return notFound()
+	}
+	content := c.r.URL.Query().Get("content")
+	items := make([]object, 0, len(m.reactions))
+	for _, r := range m.reactions {
+		if content == "" || r.content == content {
+			items = append(items, c.s.reactionObject(r))
+		}
+	}
+	return c.paginate(items)
+}
+
+func (c *call) createReaction() answer {
+	var in struct {
+		Content string `json:"content"`
+	}
+	if bad := c.decode(&in, false); bad != nil {
+		return *bad
+	}
+	if !slices.Contains(reactionContents[:], in.Content) {
+		return invalidField("Reaction", "content", "invalid", in.Content+" is no reaction")
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	m := c.repo.comment(c.number("comment"))
+	if m == nil {
+		return notFound()
+	}
+	r, added := c.s.react(m, c.s.bot(), in.Content)
+	if !added {
+		return ok(c.s.reactionObject(r))
+	}
+	return answer{status: http.StatusCreated, body: c.s.reactionObject(r)}
+}
+
+func (c *call) deleteReaction() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	m := c.repo.comment(c.number("comment"))
+	if m == nil {
+		return notFound()
+	}
+	kept := slices.DeleteFunc(slices.Clone(m.reactions), func(r *reaction) bool { return r.id == c.number("reaction") && r.author == c.s.bot() })
+	if len(kept) == len(m.reactions) {
+		return notFound()
+	}
+	m.reactions = kept
+	return answer{status: http.StatusNoContent}
+}
+
+func (c *call) listDeliveries() answer {
+	q := c.r.URL.Query()
+	cursor, err := strconv.ParseInt(q.Get("cursor"), 10, 64)
+	if q.Get("cursor") != "" && err != nil {
+		return fail(http.StatusBadRequest, "Invalid cursor")
+	}
+	items := []object{}
+	for _, d := range slices.Backward(c.s.Deliveries()) {
+		failed := d.Status >= 400
+		if !d.Done || cursor > 0 && d.ID > cursor || q.Get("status") == "success" && failed || q.Get("status") == "failure" && !failed {
+			continue
+		}
+		if len(items) == c.perPage() {
+			link := c.link("next", "cursor", strconv.FormatInt(d.ID, 10))
+			return answer{status: http.StatusOK, body: items, header: http.Header{"Link": {link}}}
+		}
+		items = append(items, deliveryObject(d))
+	}
+	return ok(items)
+}
+
+func deliveryObject(d Delivery) object {
+	idOrNull := func(id int64) any {
+		if id == 0 {
+			return nil
+		}
+		return id
+	}
+	return object{
+		"id": d.ID, "guid": d.GUID, "delivered_at": stamp(d.At), "redelivery": d.Redelivery, "duration": d.Took.Seconds(), "status": d.Outcome,
+		"status_code": d.Status, "event": d.Event, "action": textOrNull(d.Action), "installation_id": idOrNull(d.installation),
+		"repository_id": idOrNull(d.repository), "throttled_at": nil,
+	}
+}
+
+func (c *call) delivery() (Delivery, bool) {
+	for _, d := range c.s.Deliveries() {
+		if d.Done && d.ID == c.number("delivery") {
+			return d, true
+		}
+	}
+	return Delivery{}, false
+}
+
+func (c *call) getDelivery() answer {
+	d, found := c.delivery()
+	if !found {
+		return notFound()
+	}
+	flat := func(h http.Header) object {
+		o := object{}
+		for name, values := range h {
+			o[name] = strings.Join(values, ", ")
+		}
+		return o
+	}
+	o := deliveryObject(d)
+	o["url"] = c.s.hooks.address()
+	o["request"] = object{"headers": flat(d.sent), "payload": json.RawMessage(d.Body)}
+	o["response"] = object{"headers": flat(d.got), "payload": textOrNull(d.response)}
+	return ok(o)
+}
+
+func (c *call) createAttempt() answer {
+	d, found := c.delivery()
+	if !found {
+		return notFound()
+	}
+	c.s.redeliver(d)
+	return answer{status: http.StatusAccepted, body: object{}}
+}

@@ -1,0 +1,204 @@
+// Package githubsim is a GitHub to try things on, in process: accounts and repositories, git over HTTP, the part of the REST API that a preview
+// bot uses, signed webhooks, and a web page for each pull request. `vitrine demo` and the tests stand on it.
+//
+// It keeps its state in memory, and bare git repositories in a folder. It answers with GitHub's status codes and shapes, is as strict as
+// GitHub about tokens and permissions (and stricter in two places, see [App]), and sends webhooks to addresses of this machine only. Anybody
+// who can open a page may write a comment there in any account's name, so it must listen on loopback.
+package githubsim
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config says what a Server is made of.
+type Config struct {
+	// URL is the address that the Server is reached at, "http://127.0.0.1:8091", without a path. Pages and git lie below it, the REST API below
+	// /api/v3/, as on a GitHub Enterprise server.
+	URL string
+	// DataDir is an existing, empty folder for the bare repositories.
+	DataDir string
+	// App is the one App that is registered. It is installed in the account of every repository that CreateRepository makes.
+	App App
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Log gets what goes wrong with webhooks and git; nil discards it.
+	Log *slog.Logger
+}
+
+// An App is a GitHub App. Unlike on GitHub, its permissions count for public repositories too, and a request without any token is refused.
+type App struct {
+	ID            int64
+	Slug          string // "vitrine"; it comments as "vitrine[bot]"
+	WebhookURL    string // empty: no webhooks. Only addresses of this machine are delivered to
+	WebhookSecret string
+	PrivateKey    *rsa.PrivateKey   // nil: a key is made
+	Permissions   map[string]string // "issues": "write"; "metadata": "read" is always there
+	Events        []string          // what it subscribes to: "pull_request", "push"
+}
+
+// A Server is the simulated GitHub, an http.Handler. Its methods may be called side by side.
+type Server struct {
+	url       string
+	dir       string
+	app       App
+	key       *rsa.PrivateKey
+	now       func() time.Time
+	log       *slog.Logger
+	git       git
+	api       *http.ServeMux
+	web       http.Handler
+	pages     *pages
+	intercept atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
+	hooks     hooks
+
+	// mu guards what follows and what hangs on it. A repository's push lock is taken before it, and no git runs under it.
+	mu            sync.Mutex
+	lastID        int64
+	users         map[string]*user         // by lower-case login
+	installations map[string]*installation // by lower-case login of the account
+	repositories  map[string]*repository   // by lower-case full name
+	tokens        map[string]*token
+	createdAt     time.Time
+}
+
+// New returns a Server whose worker delivers webhooks until Close.
+func New(c Config) (*Server, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return nil, fmt.Errorf("the simulator's URL %q is not of the form http://host:port", c.URL)
+	}
+	if c.App.ID <= 0 || !loginPattern.MatchString(c.App.Slug) {
+		return nil, errors.New("the simulator's App needs an id above 0 and a slug of letters, digits and dashes")
+	}
+	path, err := exec.LookPath("git")
+	if err != nil {
+		return nil, fmt.Errorf("find git for the simulator's repositories: %w", err)
+	}
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("resolve the simulator's folder: %w", err)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("the simulator's folder %s is not there: %w", dir, errors.Join(err, os.ErrNotExist))
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.App.PrivateKey == nil {
+		if c.App.PrivateKey, err = GenerateKey(); err != nil {
+			return nil, err
+		}
+	}
+	s := &Server{
+		url: u.Scheme + "://" + u.Host, dir: dir, app: c.App, key: c.App.PrivateKey, now: c.Now, log: c.Log,
+		git:   newGit(path, dir),
+		users: map[string]*user{}, installations: map[string]*installation{}, repositories: map[string]*repository{}, tokens: map[string]*token{},
+	}
+	s.createdAt = s.time()
+	s.app.Permissions = withMetadata(c.App.Permissions)
+	s.users[strings.ToLower(s.botLogin())] = &user{id: s.nextID(), login: s.botLogin(), kind: "Bot"}
+	if s.pages, err = newPages(); err != nil {
+		return nil, err
+	}
+	s.api = s.apiRoutes()
+	s.web = http.NewCrossOriginProtection().Handler(s.webRoutes())
+	s.hooks.start(s.now, s.log, c.App.WebhookURL, c.App.WebhookSecret, c.App.ID)
+	return s, nil
+}
+
+// Close stops the delivery of webhooks, the running one included, and returns once the worker has ended. It may be called twice.
+func (s *Server) Close() error {
+	s.hooks.stop()
+	return nil
+}
+
+// ServeHTTP answers for the pages, git and the REST API.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f := s.intercept.Load(); f != nil && (*f)(w, r) {
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
+		s.api.ServeHTTP(w, r)
+		return
+	}
+	s.web.ServeHTTP(w, r)
+}
+
+// Intercept shows every later request to f first, so that tests can make faults: where f returns true it has answered, or waited and wants
+// the Server to do nothing. f is called side by side; nil ends it.
+func (s *Server) Intercept(f func(w http.ResponseWriter, r *http.Request) bool) {
+	if f == nil {
+		s.intercept.Store(nil)
+		return
+	}
+	s.intercept.Store(&f)
+}
+
+// SetWebhookURL changes where the webhooks go from now on, as an App's settings do. Those that wait already go there too.
+func (s *Server) SetWebhookURL(address string) { s.hooks.setURL(address) }
+
+// GenerateKey makes a key for an App.
+func GenerateKey() (*rsa.PrivateKey, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, fmt.Errorf("make the App's key: %w", err)
+	}
+	return key, nil
+}
+
+// PrivateKeyPEM returns the App's private key in the form in which GitHub hands it out (PKCS #1).
+func (s *Server) PrivateKeyPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(s.key)})
+}
+
+// InstallationID returns the number of the App's installation in an account, 0 for none.
+func (s *Server) InstallationID(login string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.installations[strings.ToLower(login)]; i != nil {
+		return i.id
+	}
+	return 0
+}
+
+// Settled waits until no webhook waits for its delivery.
+func (s *Server) Settled(ctx context.Context) error { return s.hooks.settled(ctx) }
+
+func (s *Server) botLogin() string { return s.app.Slug + "[bot]" }
+
+func (s *Server) bot() *user { return s.users[strings.ToLower(s.botLogin())] }
+
+func (s *Server) nextID() int64 {
+	s.lastID++
+	return s.lastID
+}
+
+// time returns the present time to the second, which is how precise GitHub is.
+func (s *Server) time() time.Time { return s.now().UTC().Truncate(time.Second) }
+
+func withMetadata(permissions map[string]string) map[string]string {
+	all := map[string]string{"metadata": "read"}
+	for name, level := range permissions {
+		all[name] = level
+	}
+	return all
+}

@@ -1,0 +1,240 @@
+package githubsim
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v4"
+)
+
+const (
+	tokenLifetime = time.Hour
+	jwtLifetime   = 10 * time.Minute // docs.github.com, "Generating a JSON Web Token (JWT) for a GitHub App"
+	hourlyLimit   = 5000             // requests an hour for an installation
+)
+
+// A token is an installation's; its first block never changes.
+type token struct {
+	installation *installation
+	expires      time.Time
+	permissions  map[string]string
+	repositories []int64 // empty: all of the account
+
+	used  int // requests in the hour that ends at reset
+	reset time.Time
+}
+
+// reaches reports whether a repository is among those of the token.
+func (t *token) reaches(r *repository) bool {
+	return r.owner == t.installation.account && (len(t.repositories) == 0 || slices.Contains(t.repositories, r.id))
+}
+
+// grants reports whether the token has a permission, "issues:write", or one of several with "|" between them.
+func (t *token) grants(wanted string) bool {
+	for one := range strings.SplitSeq(wanted, "|") {
+		name, level, _ := strings.Cut(one, ":")
+		if covers(t.permissions[name], level) {
+			return true
+		}
+	}
+	return false
+}
+
+func covers(held, wanted string) bool {
+	levels := []string{"read", "write", "admin"}
+	return slices.Contains(levels, wanted) && slices.Index(levels, held) >= slices.Index(levels, wanted)
+}
+
+// token returns a valid token by its value, nil for none. Call it with mu held.
+func (s *Server) token(value string) *token {
+	t := s.tokens[value]
+	if t == nil {
+		return nil
+	}
+	if !s.now().Before(t.expires) {
+		delete(s.tokens, value)
+		return nil
+	}
+	return t
+}
+
+// verifyJWT returns what is wrong with the App's token, in GitHub's words; nothing where it is right.
+func (s *Server) verifyJWT(value string) string {
+	var claims jwt.MapClaims
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation(), jwt.WithJSONNumber())
+	if _, err := parser.ParseWithClaims(value, &claims, func(*jwt.Token) (any, error) { return &s.key.PublicKey, nil }); err != nil {
+		return "A JSON web token could not be decoded"
+	}
+	now := s.now()
+	if fmt.Sprint(claims["iss"]) != strconv.FormatInt(s.app.ID, 10) {
+		return "'Issuer' claim ('iss') must be an Integer"
+	}
+	issued, ok := claimTime(claims["iat"])
+	if !ok || issued.After(now) {
+		return "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued"
+	}
+	expires, ok := claimTime(claims["exp"])
+	switch {
+	case !ok || !now.Before(expires):
+		return "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires"
+	case expires.Sub(now) > jwtLifetime:
+		return "'Expiration time' claim ('exp') is too far in the future"
+	}
+	return ""
+}
+
+// claimTime reads a time, which GitHub takes as a whole number of seconds only.
+func claimTime(claim any) (time.Time, bool) {
+	number, ok := claim.(json.Number)
+	if !ok {
+		return time.Time{}, false
+	}
+	seconds, err := number.Int64()
+	return time.Unix(seconds, 0), err == nil
+}
+
+func (c *call) getApp() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	app := c.s.appObject()
+	app["installations_count"] = len(c.s.installations)
+	return ok(app)
+}
+
+// appObject is called with mu held.
+func (s *Server) appObject() object {
+	return object{
+		"id": s.app.ID, "slug": s.app.Slug, "client_id": "Iv1." + strconv.FormatInt(s.app.ID, 16), "node_id": nodeID("Integration", s.app.ID),
+		"owner": s.userObject(s.bot()), "name": s.app.Slug, "description": nil, "external_url": s.url, "html_url": s.webURL("apps", s.app.Slug),
+		"created_at": stamp(s.createdAt), "updated_at": stamp(s.createdAt), "permissions": s.app.Permissions, "events": append([]string{}, s.app.Events...),
+	}
+}
+
+func (s *Server) installationObject(i *installation) object {
+	api := s.apiURL("app", "installations", strconv.FormatInt(i.id, 10))
+	return object{
+		"id": i.id, "account": s.userObject(i.account), "repository_selection": "all", "access_tokens_url": api + "/access_tokens",
+		"repositories_url": s.apiURL("installation", "repositories"), "html_url": s.webURL("settings", "installations", strconv.FormatInt(i.id, 10)),
+		"app_id": s.app.ID, "app_slug": s.app.Slug, "target_id": i.account.id, "target_type": i.account.kind, "permissions": s.app.Permissions,
+		"events": append([]string{}, s.app.Events...), "created_at": stamp(i.createdAt), "updated_at": stamp(i.createdAt), "single_file_name": nil,
+		"suspended_by": nil, "suspended_at": nil,
+	}
+}
+
+func (c *call) listInstallations() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	all := make([]*installation, 0, len(c.s.installations))
+	for _, i := range c.s.installations {
+		all = append(all, i)
+	}
+	slices.SortFunc(all, func(a, b *installation) int { return int(a.id - b.id) })
+	items := make([]object, 0, len(all))
+	for _, i := range all {
+		items = append(items, c.s.installationObject(i))
+	}
+	return c.paginate(items)
+}
+
+func (c *call) getInstallation() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if i := c.installation(); i != nil {
+		return ok(c.s.installationObject(i))
+	}
+	return notFound()
+}
+
+func (c *call) installation() *installation {
+	for _, i := range c.s.installations {
+		if strconv.FormatInt(i.id, 10) == c.r.PathValue("installation") {
+			return i
+		}
+	}
+	return nil
+}
+
+func (c *call) getRepositoryInstallation() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	r := c.s.repositories[strings.ToLower(c.r.PathValue("owner")+"/"+c.r.PathValue("repo"))]
+	if r == nil || c.s.installations[strings.ToLower(r.owner.login)] == nil {
+		return notFound()
+	}
+	return ok(c.s.installationObject(c.s.installations[strings.ToLower(r.owner.login)]))
+}
+
+func (c *call) createToken() answer {
+	var in struct {
+		Repositories  []string          `json:"repositories"`
+		RepositoryIDs []int64           `json:"repository_ids"`
+		Permissions   map[string]string `json:"permissions"`
+	}
+	if bad := c.decode(&in, true); bad != nil {
+		return *bad
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	i := c.installation()
+	if i == nil {
+		return notFound()
+	}
+	t := &token{installation: i, expires: c.s.time().Add(tokenLifetime), permissions: c.s.app.Permissions}
+	if in.Permissions != nil {
+		for name, level := range in.Permissions {
+			if !covers(c.s.app.Permissions[name], level) {
+				return invalid("The permissions requested are not granted to this installation.")
+			}
+		}
+		t.permissions = withMetadata(in.Permissions)
+	}
+	body := object{"expires_at": stamp(t.expires), "permissions": t.permissions, "repository_selection": "all"}
+	if len(in.Repositories)+len(in.RepositoryIDs) > 0 {
+		var chosen []object
+		for _, r := range c.s.repositories {
+			if r.owner == i.account && (slices.Contains(in.Repositories, r.name) || slices.Contains(in.RepositoryIDs, r.id)) {
+				t.repositories = append(t.repositories, r.id)
+				chosen = append(chosen, c.s.repositoryObject(r))
+			}
+		}
+		if len(chosen) < len(in.Repositories)+len(in.RepositoryIDs) {
+			return invalid("There is at least one repository that does not exist or is not accessible to the parent installation.")
+		}
+		body["repository_selection"], body["repositories"] = "selected", chosen
+	}
+	value := "ghs_" + rand.Text() + rand.Text()[:10]
+	c.s.tokens[value] = t
+	body["token"] = value
+	return answer{status: http.StatusCreated, body: body}
+}
+
+// spend counts a request against the token's hour and reports whether there was one left. Call it with mu held.
+func (s *Server) spend(t *token) bool {
+	s.refill(t)
+	if t.used >= hourlyLimit {
+		return false
+	}
+	t.used++
+	return true
+}
+
+func (s *Server) refill(t *token) {
+	if now := s.time(); !now.Before(t.reset) {
+		t.used, t.reset = 0, now.Add(time.Hour)
+	}
+}
+
+func (c *call) getRateLimit() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.s.refill(c.token)
+	core := object{"limit": hourlyLimit, "used": c.token.used, "remaining": hourlyLimit - c.token.used, "reset": c.token.reset.Unix()}
+	search := object{"limit": 30, "used": 0, "remaining": 30, "reset": c.token.reset.Unix()}
+	return ok(object{"resources": object{"core": core, "search": search}, "rate": core})
+}
