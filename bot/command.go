@@ -66,6 +66,7 @@ func commandsIn(body string) []command {
 	if !commandLine.Match(source) {
 		return nil
 	}
+	source = nesting.ReplaceAll(source, []byte("$1"))
 	var found []command
 	blocks := parser.NewParser(parser.WithBlockParsers(parser.DefaultBlockParsers()...))
 	for n := range paragraphs(blocks.Parse(goldtext.NewReader(source))) {
@@ -82,6 +83,9 @@ func commandsIn(body string) []command {
 	}
 	return found
 }
+
+// nesting matches a line's beginning that nests quotes or lists deeper than anybody writes, which takes a parser seconds to unfold; $1 is deep enough.
+var nesting = regexp.MustCompile(`(?m)^([>\-+*0-9.) \t]{200})[>\-+*0-9.) \t]+`)
 
 // paragraphs yields the document's paragraphs and headings in their order, however deep they lie. A heading may be a command's line with a line of
 // dashes, a signature's, below it.

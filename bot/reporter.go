@@ -112,4 +112,3 @@ func (b *Bot) forget(id int64) {
 	defer b.mu.Unlock()
 	delete(b.shown, id)
 }
-
