@@ -1,0 +1,47 @@
+# Runs on a machine with Go and make; .ci/prepare installs and starts the rest, or says what to install.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+
+# Packages tested side by side. Two keep two cores busy; those that share the engine tell their objects apart by instance.
+SIDE_BY_SIDE ?= 2
+
+.PHONY: help demo demo-once test quick lint soak bench build
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## show a pull request become a URL, on a simulated GitHub and a real Docker engine; Ctrl-C ends it
+	@.ci/prepare demo
+	@$(MAKE) --no-print-directory build
+	@bin/vitrine demo
+
+demo-once: ## walk through the demo's story without a person and say which step failed, if one did
+	@.ci/prepare demo
+	@$(MAKE) --no-print-directory build
+	@bin/vitrine demo --once
+
+test: ## lint, then every test but the soaks, with the race detector; needs an engine, which root is given
+	@.ci/prepare test
+	@$(MAKE) --no-print-directory lint
+	go test -race -count=1 -timeout 12m -p $(SIDE_BY_SIDE) -skip '^TestSoak' ./...
+
+quick: ## the tests that need neither root nor an engine; under a minute once compiled
+	go test -short -count=1 -skip "^TestSoak" ./...
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w these:" >&2; echo "$$unformatted" >&2; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+
+soak: ## fuzz targets, properties and TestSoak... for longer; ten minutes at most
+	@.ci/prepare test
+	@.ci/soak
+
+bench: ## the benchmarks
+	@packages=$$({ grep -rl '^func Benchmark' --include='*_test.go' . || true; } | xargs -r dirname | sort -u); \
+	if [ -z "$$packages" ]; then echo "no package has a benchmark"; else go test -run '^$$' -bench . -benchmem $$packages; fi
+
+build: ## bin/vitrine, static: the demo makes its sample images from it
+	CGO_ENABLED=0 go build -trimpath -o bin/vitrine ./cmd/vitrine
