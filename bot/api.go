@@ -12,6 +12,8 @@ import (
 
 	"github.com/bradleyfalzon/ghinstallation/v2"
 	"github.com/google/go-github/v60/github"
+
+	"vitrine/deployments"
 )
 
 var (
@@ -81,16 +83,17 @@ func (r repository) branch(ctx context.Context, branch string) (sha string, err 
 	return found.GetCommit().GetSHA(), r.wrap(err, "read branch %q", branch)
 }
 
-// file returns a file's content at the head of the default branch, and whether it is there.
+// file returns a file's content at the head of the default branch, and whether it is there. What is no file, or a very large one, is a Fault.
 func (r repository) file(ctx context.Context, path string) (content []byte, there bool, err error) {
 	file, _, _, err := r.gh.Repositories.GetContents(ctx, r.owner, r.name, path, nil)
-	switch {
-	case statusOf(err) == http.StatusNotFound:
+	if statusOf(err) == http.StatusNotFound {
 		return nil, false, nil
-	case err != nil:
+	}
+	if err != nil {
 		return nil, false, r.wrap(err, "read %s", path)
-	case file == nil:
-		return nil, true, fmt.Errorf("%s is a folder", path)
+	}
+	if file.GetType() != "file" || file.GetEncoding() != "base64" { // GitHub leaves out what is larger than 1 MiB
+		return nil, true, &deployments.Fault{Kind: deployments.FaultConfig, Where: path, Reason: "This is no file, or too large to be read."}
 	}
 	text, err := file.GetContent()
 	return []byte(text), true, r.wrap(err, "read %s", path)

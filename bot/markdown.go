@@ -23,7 +23,7 @@ var (
 	lineMarks = regexp.MustCompile(`^([-+=])`)
 	numbered  = regexp.MustCompile(`^([0-9]{1,9})([.)])`)
 	// references are found by GitHub in the rendered text, whatever escapes the source has: mentions, issue numbers, bare addresses.
-	references = regexp.MustCompile(`(?i)@|#|\bgh-|://|\bwww\.`)
+	references = regexp.MustCompile(`(?i)@|#|gh-|://|www\.`)
 )
 
 // plain makes one line of s, without characters that move others about, cut to max characters.
@@ -59,15 +59,15 @@ func text(s string) string {
 
 // escape is text for what is one line already, or a part of one.
 func escape(s string) string {
+	s = inlineMarks.ReplaceAllString(s, `\$0`)
 	s = lineMarks.ReplaceAllString(s, `\$1`)
 	s = numbered.ReplaceAllString(s, `$1\$2`)
-	s = references.ReplaceAllStringFunc(s, func(m string) string {
+	return references.ReplaceAllStringFunc(s, func(m string) string {
 		if m == "://" {
 			return ":" + broken + "//"
 		}
 		return m + broken
 	})
-	return inlineMarks.ReplaceAllString(s, `\$0`)
 }
 
 // sentence is text for our own sentences, which set strangers' words in backticks: these become code. The backticks of a word cannot undo the
@@ -103,9 +103,9 @@ func code(s string) string {
 
 // fence writes the last of the lines as a block of code that none of them can end.
 func fence(lines []string) string {
-	lines = lines[max(0, len(lines)-maxExcerptLines):]
+	lines = strings.Split(strings.Join(tail(lines), "\n"), "\n")
 	var b strings.Builder
-	for _, line := range lines {
+	for _, line := range tail(lines) {
 		line = strings.ReplaceAll(ansi.ReplaceAllString(line, ""), "\t", "    ")
 		line = strings.Map(func(r rune) rune {
 			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
@@ -118,6 +118,8 @@ func fence(lines []string) string {
 	mark := strings.Repeat("`", max(3, longestRun(b.String())+1))
 	return mark + "\n" + b.String() + mark
 }
+
+func tail(lines []string) []string { return lines[max(0, len(lines)-maxExcerptLines):] }
 
 // ansi matches the sequences that colour a terminal (ECMA-48 §5.4).
 var ansi = regexp.MustCompile("\x1b\\[[0-9;?]*[ -/]*[@-~]")

@@ -90,7 +90,7 @@ func (v view) building(running bool) string {
 
 func (v view) waiting() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### Preview: waiting\nWaits for %s, and goes on by itself.\n", sentence(v.Environment.Waiting))
+	fmt.Fprintf(&b, "### Preview: waiting\nIt %s, and goes on by itself.\n", sentence(v.Environment.Waiting))
 	if v.Live != nil {
 		b.WriteString(v.before() + "\n")
 	}

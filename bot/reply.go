@@ -49,7 +49,7 @@ func (b *Bot) statusText(ctx context.Context, e deployments.Environment) (string
 		s.WriteString("\n" + sentence(host.Detail))
 	}
 	if e.Waiting != "" {
-		s.WriteString("\nWaits for " + sentence(e.Waiting) + ".")
+		s.WriteString("\nIt " + sentence(e.Waiting) + ".")
 	}
 	if !e.Expires.IsZero() {
 		fmt.Fprintf(&s, "\nUntil %s.", e.Expires.UTC().Format("2 Jan 2006, 15:04 MST"))

@@ -1,0 +1,247 @@
+package bot
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vitrine/deployments"
+)
+
+const recordings = "../../shared/github/webhooks"
+
+// recorded returns a payload that GitHub sent, by its file's name, or skips the test.
+func recorded(t *testing.T, name string) []byte {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join(recordings, name))
+	if os.IsNotExist(err) {
+		t.Skipf("skipped: the recorded webhooks are not at %s", recordings)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func TestDeliveryOfRecordedWebhooks(t *testing.T) {
+	const sha = "ec26c3e57ca3a959ca5aad62de7213c562f8c821"
+	origin := deployments.Origin{Repo: "Codertocat/Hello-World", PullRequest: 2}
+	source := deployments.Source{Repo: "Codertocat/Hello-World", Branch: "changes", SHA: sha}
+	up := func(cause string) []deployments.Want {
+		return []deployments.Want{{
+			Origin: origin, Source: source, Title: "Update the README with new information.",
+			Intent: deployments.Up, By: deployments.ByEvent, Cause: cause,
+		}}
+	}
+	closed := []deployments.Want{{
+		Origin: origin, Title: "Update the README with new information.", Intent: deployments.Gone, By: deployments.ByEvent, Cause: "pull request closed",
+	}}
+	wants := map[string][]deployments.Want{
+		"pull_request.opened.json":           up("opened ec26c3e"),
+		"pull_request.reopened.json":         up("reopened ec26c3e"),
+		"pull_request.ready_for_review.json": up("ready_for_review ec26c3e"),
+		"pull_request.synchronize.json":      up("push ec26c3e"),
+		"pull_request.labeled.json":          up("labeled ec26c3e"),
+		"pull_request.unlabeled.json":        up("unlabeled ec26c3e"),
+		"pull_request.closed.json":           closed,
+		"pull_request.assigned.json":         nil,
+		"pull_request.locked.json":           nil,
+		"push.default.json":                  nil, // deletes a tag
+		"delete.default.json":                nil, // deletes a tag
+		"issue_comment.created.json":         nil, // on an issue
+		"ping.default.json":                  nil,
+	}
+	for name, want := range wants {
+		t.Run(name, func(t *testing.T) {
+			event, _, _ := strings.Cut(name, ".")
+			d, err := deliveryOf(event, "guid", recorded(t, name), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, d.Wants); diff != "" {
+				t.Errorf("wants (-want +got)\n%s", diff)
+			}
+			if len(d.Requests) != 0 {
+				t.Errorf("requests: %v", d.Requests)
+			}
+		})
+	}
+}
+
+func TestDeliveryOfEveryRecording(t *testing.T) {
+	files, err := filepath.Glob(recordings + "/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("skipped: the recorded webhooks are not at %s", recordings)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		event, _, _ := strings.Cut(name, ".")
+		d, err := deliveryOf(event, "guid", recorded(t, name), 1)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(d.Wants)+len(d.Requests) > 1 {
+			t.Errorf("%s asks for more than one thing: %+v", name, d)
+		}
+	}
+}
+
+func TestDeliveryOf(t *testing.T) {
+	const sha = "7c1e0d2f7c1e0d2f7c1e0d2f7c1e0d2f7c1e0d2f"
+	at := time.Date(2024, 11, 21, 14, 0, 0, 0, time.UTC)
+	pullRequest := func(action, state, title, headRepo, ref, extra string) string {
+		return `{"action":"` + action + `","number":42,"repository":{"full_name":"acme/shop"}` + extra + `,"pull_request":{"state":"` + state +
+			`","title":` + quote(title) + `,"head":{"ref":` + quote(ref) + `,"sha":"` + sha + `","repo":` + headRepo + `}}}`
+	}
+	const own = `{"full_name":"acme/shop"}`
+	pr := deployments.Origin{Repo: "acme/shop", PullRequest: 42}
+	up := func(title, branch, cause, skip string) deployments.Delivery {
+		return deployments.Delivery{Wants: []deployments.Want{{
+			Origin: pr, Source: deployments.Source{Repo: "acme/shop", Branch: branch, SHA: sha}, Title: title,
+			Intent: deployments.Up, By: deployments.ByEvent, Cause: cause, Skip: skip,
+		}}}
+	}
+	gone := func(o deployments.Origin, title, cause string) deployments.Delivery {
+		return deployments.Delivery{Wants: []deployments.Want{{Origin: o, Title: title, Intent: deployments.Gone, By: deployments.ByEvent, Cause: cause}}}
+	}
+	asks := func(o deployments.Origin, payloads ...string) deployments.Delivery {
+		var d deployments.Delivery
+		for _, p := range payloads {
+			d.Requests = append(d.Requests, deployments.Request{Origin: o, State: deployments.RequestPending, Payload: json.RawMessage(p)})
+		}
+		return d
+	}
+	comment := func(action, body, user, extra string) string {
+		return `{"action":"` + action + `","repository":{"full_name":"acme/shop"},"issue":{"number":42,"pull_request":{}},"comment":{"id":7,"body":` +
+			quote(body) + `,"created_at":"2024-11-21T14:00:00Z","user":` + user + extra + `}}`
+	}
+	const ana = `{"login":"ana","type":"User"}`
+	asked := func(line, command string) string {
+		return `{"version":1,"comment":{"id":7,"at":"` + at.Format(time.RFC3339) + `","user":"ana","line":` + line + `,"command":` + command + `}}`
+	}
+	branch := deployments.Origin{Repo: "acme/shop", Branch: "feature/login"}
+
+	tests := map[string]struct {
+		event, body string
+		want        deployments.Delivery
+	}{
+		"opened":                 {"pull_request", pullRequest("opened", "open", "Stock", own, "stock", ""), up("Stock", "stock", "opened 7c1e0d2", "")},
+		"from a fork":            {"pull_request", pullRequest("opened", "open", "x", `{"full_name":"mallory/shop"}`, "b", ""), up("x", "b", "opened 7c1e0d2", skipFork)},
+		"from a deleted fork":    {"pull_request", pullRequest("synchronize", "open", "x", `null`, "b", ""), up("x", "b", "push 7c1e0d2", skipFork)},
+		"a fork's, closed":       {"pull_request", pullRequest("closed", "closed", "x", `null`, "b", ""), gone(pr, "x", causeClosed)},
+		"skipped by its title":   {"pull_request", pullRequest("opened", "open", "x [Skip Preview]", own, "b", ""), up("x [Skip Preview]", "b", "opened 7c1e0d2", skipTitle)},
+		"merged":                 {"pull_request", strings.Replace(pullRequest("closed", "closed", "x", own, "b", ""), `"state"`, `"merged":true,"state"`, 1), gone(pr, "x", causeMerged)},
+		"edited":                 {"pull_request", pullRequest("edited", "open", "x", own, "b", `,"changes":{"title":{"from":"y"}}`), deployments.Delivery{}},
+		"edited, base":           {"pull_request", pullRequest("edited", "open", "x", own, "b", `,"changes":{"base":{"ref":{"from":"main"}}}`), up("x", "b", "edited 7c1e0d2", "")},
+		"labelled when closed":   {"pull_request", pullRequest("labeled", "closed", "x", own, "b", ""), deployments.Delivery{}},
+		"converted to a draft":   {"pull_request", pullRequest("converted_to_draft", "open", "x", own, "b", ""), deployments.Delivery{}},
+		"branch --upload-pack=x": {"pull_request", pullRequest("opened", "open", "x", own, "--upload-pack=x", ""), up("x", "--upload-pack=x", "opened 7c1e0d2", "")},
+		"branch a;b":             {"pull_request", pullRequest("opened", "open", "x", own, "a;b", ""), up("x", "a;b", "opened 7c1e0d2", "")},
+		"branch in Cyrillic":     {"pull_request", pullRequest("opened", "open", "x", own, "витрина", ""), up("x", "витрина", "opened 7c1e0d2", "")},
+		"a long branch":          {"pull_request", pullRequest("opened", "open", "x", own, strings.Repeat("b", 200), ""), up("x", strings.Repeat("b", 200), "opened 7c1e0d2", "")},
+		"a long title":           {"pull_request", pullRequest("opened", "open", strings.Repeat("ы", 300), own, "b", ""), up(strings.Repeat("ы", 255)+"…", "b", "opened 7c1e0d2", "")},
+		"a title of many lines":  {"pull_request", pullRequest("opened", "open", "a\n\u202eb", own, "b", ""), up("a b", "b", "opened 7c1e0d2", "")},
+
+		"push":                   {"push", `{"ref":"refs/heads/feature/login","after":"` + sha + `","repository":{"full_name":"acme/shop"}}`, asks(branch, `{"version":1,"push":{"sha":"`+sha+`"}}`)},
+		"push of a tag":          {"push", `{"ref":"refs/tags/v1","after":"` + sha + `","repository":{"full_name":"acme/shop"}}`, deployments.Delivery{}},
+		"push that deletes":      {"push", `{"ref":"refs/heads/feature/login","deleted":true,"repository":{"full_name":"acme/shop"}}`, gone(branch, "", "branch deleted")},
+		"delete of a branch":     {"delete", `{"ref":"feature/login","ref_type":"branch","repository":{"full_name":"acme/shop"}}`, gone(branch, "", "branch deleted")},
+		"delete of a tag":        {"delete", `{"ref":"v1","ref_type":"tag","repository":{"full_name":"acme/shop"}}`, deployments.Delivery{}},
+		"comment":                {"issue_comment", comment("created", "Nice", ana, ""), deployments.Delivery{}},
+		"command":                {"issue_comment", comment("created", "/deploy", ana, ""), asks(pr, asked("0", `{"verb":"deploy"}`))},
+		"commands":               {"issue_comment", comment("created", "/deploy\r\n/extend 3d", ana, ""), asks(pr, asked("0", `{"verb":"deploy"}`), asked("1", `{"verb":"extend","argument":"3d"}`))},
+		"edited comment":         {"issue_comment", comment("edited", "/deploy", ana, ""), deployments.Delivery{}},
+		"command on an issue":    {"issue_comment", strings.Replace(comment("created", "/deploy", ana, ""), `,"pull_request":{}`, "", 1), deployments.Delivery{}},
+		"command of a bot":       {"issue_comment", comment("created", "/deploy", `{"login":"x[bot]","type":"Bot"}`, ""), deployments.Delivery{}},
+		"command by our App":     {"issue_comment", comment("created", "/deploy", ana, `,"performed_via_github_app":{"id":99}`), deployments.Delivery{}},
+		"command by no App":      {"issue_comment", comment("created", "/help", ana, `,"performed_via_github_app":null`), asks(pr, asked("0", `{"verb":"help"}`))},
+		"another App's":          {"installation", `{"action":"deleted"}`, deployments.Delivery{}},
+		"an event of the future": {"pull_request_v2", `[]`, deployments.Delivery{}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d, err := deliveryOf(test.event, "guid", []byte(test.body), 99)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.want.GUID, test.want.Event = "guid", d.Event
+			if diff := cmp.Diff(test.want, d); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if !strings.HasPrefix(d.Event, test.event) {
+				t.Errorf("event %q", d.Event)
+			}
+		})
+	}
+}
+
+func TestDeliveryOfRefuses(t *testing.T) {
+	tests := map[string]struct{ event, body, want string }{
+		"no repository":       {"pull_request", `{}`, "names no repository"},
+		"repository as path":  {"push", `{"repository":{"full_name":"../x"}}`, "names no repository"},
+		"repository, 3 parts": {"push", `{"repository":{"full_name":"a/b/c"}}`, "names no repository"},
+		"another shape":       {"push", `{"ref":7}`, "another shape"},
+		"an array":            {"push", `[]`, "another shape"},
+		"no pull request":     {"pull_request", `{"action":"opened","number":1,"repository":{"full_name":"acme/shop"}}`, "no pull_request"},
+		"no commit":           {"push", `{"ref":"refs/heads/x","after":"--help","repository":{"full_name":"acme/shop"}}`, "no commit"},
+		"no user":             {"issue_comment", `{"action":"created","issue":{"number":1,"pull_request":{}},"comment":{"id":1,"body":"/help"},"repository":{"full_name":"acme/shop"}}`, "its user"},
+		"a user as path":      {"issue_comment", `{"action":"created","issue":{"number":1,"pull_request":{}},"comment":{"id":1,"body":"/help","user":{"login":"a/../b"}},"repository":{"full_name":"acme/shop"}}`, "its user"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d, err := deliveryOf(test.event, "guid", []byte(test.body), 99)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %+v, %v; want an error with %q", d, err, test.want)
+			}
+		})
+	}
+}
+
+func quote(s string) string {
+	b, _ := json.Marshal(s) // a string always has an encoding
+	return string(b)
+}
+
+func FuzzDeliveryOf(f *testing.F) {
+	for _, event := range []string{"pull_request", "push", "delete", "issue_comment", "ping"} {
+		f.Add(event, []byte(`{"action":"opened","number":1,"ref":"refs/heads/x","repository":{"full_name":"a/b"},"pull_request":{"state":"open"}}`))
+		f.Add(event, []byte(`{"action":"created","ref":"x","ref_type":"branch","issue":{"number":1,"pull_request":{}},"comment":{"id":1,"body":"/deploy","user":{"login":"a"}},"repository":{"full_name":"a/b"}}`))
+	}
+	if files, err := filepath.Glob(recordings + "/*.json"); err == nil {
+		for _, file := range files {
+			body, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			event, _, _ := strings.Cut(filepath.Base(file), ".")
+			f.Add(event, body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, event string, body []byte) {
+		d, err := deliveryOf(event, "guid", body, 99)
+		if err != nil {
+			return
+		}
+		for _, w := range d.Wants {
+			if _, _, err := split(w.Origin.Repo); err != nil {
+				t.Errorf("origin: %v", err)
+			}
+			if w.Intent == deployments.Up && !commitSHA.MatchString(w.Source.SHA) {
+				t.Errorf("commit %q", w.Source.SHA)
+			}
+		}
+		for _, r := range d.Requests {
+			if _, err := questionOf(r); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
