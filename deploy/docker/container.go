@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -129,9 +128,4 @@ func (r *Runtime) keep(ctx context.Context, id string, c deploy.Container) error
 		return fmt.Errorf("set restart policy of container %s: %w", c.Name, err)
 	}
 	return nil
-}
-
-// seconds returns d for people: "0.4 s", "60 s".
-func seconds(d time.Duration) string {
-	return fmt.Sprintf("%g s", math.Round(d.Seconds()*10)/10)
 }

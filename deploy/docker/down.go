@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -177,4 +178,23 @@ func (r *Runtime) removeNetwork(ctx context.Context, id string) error {
 		return fmt.Errorf("remove network %s: %w", found.Name, err)
 	}
 	return nil
+}
+
+// Objects lists what this instance has on the engine, for people: "container NAME", "network NAME", "volume NAME".
+func (r *Runtime) Objects(ctx context.Context) ([]string, error) {
+	found, err := r.find(ctx, filters.NewArgs(r.ours()))
+	if err != nil {
+		return nil, fmt.Errorf("list objects on the engine: %w", err)
+	}
+	var objects []string
+	for _, c := range found.containers {
+		objects = append(objects, "container "+strings.TrimPrefix(strings.Join(c.Names, ","), "/"))
+	}
+	for _, n := range found.networks {
+		objects = append(objects, "network "+n.Name)
+	}
+	for _, v := range found.volumes {
+		objects = append(objects, "volume "+v.Name)
+	}
+	return objects, nil
 }

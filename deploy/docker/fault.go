@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -81,7 +82,7 @@ func (s *start) overdue(ctx context.Context, svc *service, last string) error {
 
 // startError makes a Fault of an engine's refusal to run what the stack asks for: a command that is not there, a user that the image does not have.
 func (s *start) startError(svc *service, err error) error {
-	if errdefs.IsInvalidArgument(err) || errdefs.IsNotFound(err) || strings.Contains(err.Error(), "unable to find user") {
+	if errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), "unable to find user") {
 		return &deployments.Fault{Kind: deployments.FaultStart, Service: svc.Service, Reason: fmt.Sprintf("cannot be started: %v", err)}
 	}
 	return fmt.Errorf("start container %s: %w", svc.Name, err)
@@ -126,4 +127,12 @@ func readable(output []byte, n int) []string {
 		}
 	}
 	return lines[max(0, len(lines)-n):]
+}
+
+// seconds returns d for people: "0.43 s", "1.5 s", "60 s".
+func seconds(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%.2g s", d.Seconds())
+	}
+	return fmt.Sprintf("%g s", math.Round(d.Seconds()*10)/10)
 }

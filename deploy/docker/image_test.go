@@ -1,0 +1,169 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/distribution/distribution/v3/configuration"
+	"github.com/distribution/distribution/v3/registry/handlers"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory" // the registry of these tests keeps nothing
+	"github.com/docker/docker/api/types/image"
+
+	"vitrine/deploy"
+	"vitrine/deployments"
+)
+
+// planOf plans a stack of a single service with the image.
+func (b *bench) planOf(image string) (deploy.Plan, error) {
+	b.t.Helper()
+	stack := deploy.Stack{Services: []deploy.Service{{Name: "web", Image: image, Public: true}}}
+	encoded, err := json.Marshal(stack)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p, err := b.Plan(b.t.Context(), testEnvironment, b.deployment(1, stack), deployments.Stack{JSON: encoded})
+	if err != nil {
+		return deploy.Plan{}, err
+	}
+	return deploy.ParsePlan(p.JSON)
+}
+
+// refuses fails unless planning with the image is a Fault of the service.
+func (b *bench) refuses(image string) {
+	b.t.Helper()
+	_, err := b.planOf(image)
+	if fault := deployments.FaultOf(err); fault == nil || fault.Kind != deployments.FaultConfig || fault.Service != "web" {
+		b.t.Errorf("image %q: got %v, want a Fault of the service", image, err)
+	}
+}
+
+func TestTrustedImage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) {
+		c.Rule = deployments.ImageRule{Trusted: []string{theEngine().tag}, Own: "127.0.0.1:5055/"}
+	})
+	got, err := b.planOf(b.engine.tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := got.Containers[0]; c.Image != b.engine.image || c.Port != 8080 || c.Reference != b.engine.tag {
+		t.Errorf("the trusted image is planned as %s (%s) at port %d, want %s at 8080", c.Image, c.Reference, c.Port, b.engine.image)
+	}
+	id := strings.TrimPrefix(b.engine.image, "sha256:")
+	for _, image := range []string{b.engine.image, id, id[:12], "127.0.0.1:5055/acme/shop:id-1", "Not/Valid"} {
+		b.refuses(image)
+	}
+}
+
+// TestAskedImage holds that an image nobody trusts goes by what its registry says, also where the engine has it already.
+func TestAskedImage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	registry := newRegistry(t)
+	name := registry + "/acme/server:1"
+	b.push(name)
+
+	got, err := b.planOf(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id := got.Containers[0].Image; id != b.engine.image {
+		t.Errorf("the image that was pushed is planned as %s, want %s", id, b.engine.image)
+	}
+	private := registry + "/acme/private:1"
+	if err := b.client.ImageTag(t.Context(), b.engine.image, private); err != nil {
+		t.Fatal(err)
+	}
+	b.untag(private)
+	b.refuses(private)
+}
+
+// TestPulledImage holds that an image that the engine lacks is pulled. It makes an image of its own, as the engine is to forget it.
+func TestPulledImage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	name := newRegistry(t) + "/acme/other:1"
+	stream, err := b.client.ImageImport(t.Context(), image.ImportSource{Source: strings.NewReader(strings.Repeat("\x00", 1024)), SourceName: "-"}, name,
+		image.ImportOptions{Changes: []string{"EXPOSE 3000", "EXPOSE 53/udp", "LABEL test=" + b.instance}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drain(t, stream)
+	found, err := b.client.ImageInspect(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushed, err := b.client.ImagePush(t.Context(), name, image.PushOptions{RegistryAuth: "e30="})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drain(t, pushed)
+	if _, err := b.client.ImageRemove(t.Context(), found.ID, image.RemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.planOf(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := b.client.ImageRemove(context.Background(), found.ID, image.RemoveOptions{Force: true}); err != nil {
+			t.Error(err)
+		}
+	})
+	if c := got.Containers[0]; c.Image != found.ID || c.Port != 3000 {
+		t.Errorf("the image is planned as %s at port %d, want %s at 3000", c.Image, c.Port, found.ID)
+	}
+}
+
+// newRegistry returns the address of a registry on this host.
+func newRegistry(t *testing.T) string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &configuration.Configuration{Storage: configuration.Storage{
+		"inmemory":    configuration.Parameters{},
+		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
+	}}
+	c.HTTP.Secret = "a secret of this test"
+	server := httptest.NewServer(handlers.NewApp(ctx, c))
+	t.Cleanup(func() {
+		server.Close()
+		cancel()
+	})
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// push brings the test image into a registry, and takes the name off the engine at the end.
+func (b *bench) push(name string) {
+	b.t.Helper()
+	if err := b.client.ImageTag(b.t.Context(), b.engine.image, name); err != nil {
+		b.t.Fatal(err)
+	}
+	b.untag(name)
+	stream, err := b.client.ImagePush(b.t.Context(), name, image.PushOptions{RegistryAuth: "e30="})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	drain(b.t, stream)
+}
+
+func (b *bench) untag(name string) {
+	b.t.Cleanup(func() {
+		if _, err := b.client.ImageRemove(context.Background(), name, image.RemoveOptions{}); err != nil {
+			b.t.Error(err)
+		}
+	})
+}
+
+// drain reads an engine's progress messages to their end; an error among them fails the test.
+func drain(t *testing.T, stream io.ReadCloser) {
+	t.Helper()
+	defer stream.Close()
+	said, err := io.ReadAll(stream)
+	if err != nil || strings.Contains(string(said), `"errorDetail"`) {
+		t.Fatalf("the engine says %s, %v", said, err)
+	}
+}

@@ -1,0 +1,105 @@
+// Command server is what the tests of package docker run in containers.
+//
+//	server [-listen ADDR] [-after D] [-exit N] [-say TEXT]   says TEXT; after D exits with N, or listens at ADDR, or (ADDR "none") goes on
+//	server check URL                                        exits 0 where URL answers 200
+//	server fail                                             prints a line and exits 1
+//	server hang                                             never ends
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return command(args)
+	}
+	flags := flag.NewFlagSet("server", flag.ExitOnError)
+	listen := flags.String("listen", ":8080", "address, or none")
+	after := flags.Duration("after", 0, "time before anything happens")
+	exit := flags.Int("exit", -1, "status to exit with")
+	say := flags.String("say", "", "what to print first")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *say != "" {
+		fmt.Println(*say)
+	}
+	time.Sleep(*after)
+	if *exit >= 0 {
+		fmt.Fprintf(os.Stderr, "exiting with %d\n", *exit)
+		os.Exit(*exit)
+	}
+	if *listen == "none" {
+		time.Sleep(time.Hour)
+	}
+	return http.ListenAndServe(*listen, handler())
+}
+
+func command(args []string) error {
+	switch args[0] {
+	case "check":
+		resp, err := http.Get(args[1])
+		if err != nil {
+			return err
+		}
+		if resp.StatusCode != http.StatusOK {
+			return errors.New(resp.Status)
+		}
+		return resp.Body.Close()
+	case "hang":
+		time.Sleep(time.Hour)
+		return nil
+	default:
+		return errors.New("the database is not ready")
+	}
+}
+
+func handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Host, "broken.") {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		fmt.Fprintf(w, "%s %s %s", os.Getenv("NAME"), r.Host, r.Header.Get("X-Forwarded-Proto"))
+	})
+	mux.HandleFunc("/get", func(w http.ResponseWriter, r *http.Request) {
+		resp, err := http.Get(r.FormValue("url"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer resp.Body.Close()
+		io.Copy(w, resp.Body)
+	})
+	mux.HandleFunc("/read", func(w http.ResponseWriter, r *http.Request) {
+		for _, path := range r.Form["path"] {
+			if b, err := os.ReadFile(path); err == nil {
+				w.Write(b)
+			}
+		}
+	})
+	mux.HandleFunc("/write", func(w http.ResponseWriter, r *http.Request) {
+		if err := os.WriteFile(r.FormValue("path"), []byte("written"), 0o600); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+		}
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.ParseForm()
+		mux.ServeHTTP(w, r)
+	})
+}

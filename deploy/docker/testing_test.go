@@ -1,0 +1,301 @@
+package docker
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+	"github.com/sirupsen/logrus"
+	"go.uber.org/goleak"
+
+	"vitrine/deploy"
+	"vitrine/deployments"
+)
+
+// An engine is the real one, with the image of testdata/server on it.
+type engine struct {
+	client *client.Client
+	image  string // its ID
+	tag    string
+	err    error
+}
+
+// theEngine is set up by the first test that asks for it.
+var theEngine = sync.OnceValue(func() *engine {
+	e := &engine{tag: "vitrine-test-" + random() + "/server:1"}
+	e.client, e.err = client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if e.err == nil {
+		e.image, e.err = e.build()
+	}
+	return e
+})
+
+// nextSubnet counts through the pool of these tests from a place of this run's own.
+var nextSubnet atomic.Uint32
+
+func TestMain(m *testing.M) {
+	nextSubnet.Store(mathrand.Uint32N(1 << 11))
+	logrus.SetOutput(io.Discard) // the registry of the tests logs through its global
+	code := m.Run()
+	if err := removeEngine(); err != nil {
+		fmt.Fprintln(os.Stderr, "remove test image:", err)
+		code = 1
+	}
+	if code == 0 {
+		// The registry never ends its broadcaster of events.
+		if err := goleak.Find(goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// removeEngine takes the image away, if the tests had one.
+func removeEngine() error {
+	if testing.Short() {
+		return nil
+	}
+	e := theEngine()
+	if e.client == nil {
+		return nil
+	}
+	_, err := e.client.ImageRemove(context.Background(), e.tag, image.RemoveOptions{})
+	if e.err != nil || errdefs.IsNotFound(err) {
+		err = nil
+	}
+	return errors.Join(err, e.client.Close())
+}
+
+func random() string {
+	b := make([]byte, 4)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}
+
+// build makes an image of nothing but the static test server.
+func (e *engine) build() (string, error) {
+	dir, err := os.MkdirTemp("", "vitrine-docker-test")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "server")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./testdata/server")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build test server: %w: %s", err, out)
+	}
+	content, err := os.ReadFile(binary)
+	if err != nil {
+		return "", err
+	}
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	files := []tar.Header{
+		{Name: "data/", Typeflag: tar.TypeDir, Mode: 0o777}, {Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o777},
+		{Name: "server", Mode: 0o755, Size: int64(len(content))},
+	}
+	for _, f := range files {
+		if err := w.WriteHeader(&f); err != nil {
+			return "", err
+		}
+	}
+	if _, err := w.Write(content); err != nil {
+		return "", err
+	}
+	if err := w.Close(); err != nil {
+		return "", err
+	}
+	ctx := context.Background()
+	stream, err := e.client.ImageImport(ctx, image.ImportSource{Source: &layer, SourceName: "-"}, e.tag, image.ImportOptions{
+		Changes: []string{`ENTRYPOINT ["/server"]`, "EXPOSE 8080/tcp", "VOLUME /data"},
+	})
+	if err != nil {
+		return "", err
+	}
+	defer stream.Close()
+	if _, err := io.Copy(io.Discard, stream); err != nil {
+		return "", err
+	}
+	found, err := e.client.ImageInspect(ctx, e.tag)
+	return found.ID, err
+}
+
+// A bench is a Runtime of an instance of its own on the real engine.
+type bench struct {
+	*Runtime
+	t      *testing.T
+	engine *engine
+}
+
+func newBench(t *testing.T, change ...func(*Config)) *bench {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a Docker engine")
+	}
+	e := theEngine()
+	if e.err != nil {
+		t.Fatalf("the Docker engine that this test needs: %v", e.err)
+	}
+	c := Config{Instance: "test" + random(), StartTimeout: 20 * time.Second, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for _, f := range change {
+		f(&c)
+	}
+	r, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{Runtime: r, t: t, engine: e}
+	t.Cleanup(func() {
+		ids, err := r.Inventory(context.Background())
+		if err != nil {
+			t.Error(err)
+		}
+		for _, id := range ids {
+			if err := r.Down(context.Background(), id); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// deployment returns the attempt of a number, with a subnet of its own and the test image for each service without one.
+func (b *bench) deployment(id int64, stack deploy.Stack) deployments.Deployment {
+	n := nextSubnet.Add(1) % (1 << 11)
+	d := deployments.Deployment{ID: id, Subnet: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 214, byte(n >> 3), byte(n << 5)}), 27)}
+	for _, s := range stack.Services {
+		if s.Image == "" {
+			d.Images = append(d.Images, deployments.Image{Service: s.Name, ID: b.engine.image})
+		}
+	}
+	return d
+}
+
+var testEnvironment = deployments.Environment{ID: 7, Name: "shop-pr-42"}
+
+// plan prepares and plans the deployment.
+func (b *bench) plan(d deployments.Deployment, stack deploy.Stack) deployments.Plan {
+	b.t.Helper()
+	if err := b.Prepare(b.t.Context(), d); err != nil {
+		b.t.Fatal(err)
+	}
+	encoded, err := json.Marshal(stack)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p, err := b.Plan(b.t.Context(), testEnvironment, d, deployments.Stack{JSON: encoded})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return p
+}
+
+// up brings the stack up and returns where its public services answer.
+func (b *bench) up(d deployments.Deployment, stack deploy.Stack) map[string]deployments.Backend {
+	b.t.Helper()
+	backends, err := b.Up(b.t.Context(), d, b.plan(d, stack), b.progress)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	of := make(map[string]deployments.Backend, len(backends))
+	for _, backend := range backends {
+		of[backend.Service] = backend
+	}
+	return of
+}
+
+// fails brings the stack up and returns the Fault that has to come of it.
+func (b *bench) fails(d deployments.Deployment, stack deploy.Stack) *deployments.Fault {
+	b.t.Helper()
+	_, err := b.Up(b.t.Context(), d, b.plan(d, stack), b.progress)
+	fault := deployments.FaultOf(err)
+	if fault == nil {
+		b.t.Fatalf("got error %v, want a Fault", err)
+	}
+	return fault
+}
+
+func (b *bench) progress(service, status string) { b.t.Logf("%s: %s", service, status) }
+
+// inspect returns the container of a service.
+func (b *bench) inspect(d deployments.Deployment, service string) container.InspectResponse {
+	b.t.Helper()
+	found, err := b.client.ContainerList(b.t.Context(), container.ListOptions{All: true, Filters: b.labelled(d.ID, "vitrine.service="+service)})
+	if err != nil || len(found) != 1 {
+		b.t.Fatalf("containers of service %s: %v, %v", service, found, err)
+	}
+	c, err := b.client.ContainerInspect(b.t.Context(), found[0].ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return c
+}
+
+func (b *bench) labelled(deployment int64, more ...string) filters.Args {
+	by := filters.NewArgs(filters.Arg("label", "vitrine.instance="+b.instance), filters.Arg("label", "vitrine.deployment="+strconv.FormatInt(deployment, 10)))
+	for _, l := range more {
+		by.Add("label", l)
+	}
+	return by
+}
+
+// left returns how many objects the engine has of the deployment.
+func (b *bench) left(deployment int64) int {
+	b.t.Helper()
+	found, err := b.find(context.Background(), b.labelled(deployment))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return len(found.containers) + len(found.networks) + len(found.volumes)
+}
+
+// get returns what a service answers, as text.
+func (b *bench) get(backend deployments.Backend, path string, query url.Values) string {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, backend.URL+path+"?"+query.Encode(), nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		b.t.Fatalf("GET %s%s: %s: %s", backend.URL, path, resp.Status, body)
+	}
+	return string(body)
+}
