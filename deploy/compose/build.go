@@ -48,9 +48,7 @@ func (r *reading) builds(service string, c types.BuildConfig) {
 
 // dockerfile sets the build's Dockerfile, which has to lie in the context.
 func (r *reading) dockerfile(service, field, name string, b *deployments.Build) bool {
-	if name == "" {
-		name = "Dockerfile"
-	} else {
+	if r.doc.get("services").get(service).get("build").get("dockerfile") != nil {
 		field = "build.dockerfile"
 	}
 	b.Dockerfile = path.Clean(name)

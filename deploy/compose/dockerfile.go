@@ -45,7 +45,11 @@ func readDockerfile(files *checkout, config repoconfig.Config, file string, vars
 // exposed returns the first port that the last stage of a Dockerfile exposes and that a browser may be served at. Stages that it builds upon count
 // too; the base images do not, since they are not known yet.
 func exposed(content []byte, f *findings) int {
-	tree, err := parser.Parse(bytes.NewReader(content))
+	var tree *parser.Result
+	err := guarded(func() (err error) {
+		tree, err = parser.Parse(bytes.NewReader(content))
+		return err
+	})
 	if err != nil {
 		line := 0
 		if at, ok := errors.AsType[*parser.LocationError](err); ok && len(at.Locations) > 0 && len(at.Locations[0]) > 0 {

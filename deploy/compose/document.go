@@ -114,18 +114,20 @@ func (e *syntaxError) Error() string { return e.text }
 // parse reads one YAML document. Its error is a *syntaxError.
 func parse(content []byte) (*node, error) {
 	var doc, second yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	err := decoder.Decode(&doc)
-	if errors.Is(err, io.EOF) {
-		return nil, &syntaxError{text: "the file is empty; it wants `services:`"}
-	}
-	if err == nil {
-		if err = decoder.Decode(&second); err == nil {
-			return nil, &syntaxError{second.Line, "there is a second document; keep everything in one, without a line of ---"}
+	err := guarded(func() error {
+		decoder := yaml.NewDecoder(bytes.NewReader(content))
+		if err := decoder.Decode(&doc); err != nil {
+			return err
 		}
-	}
-	if !errors.Is(err, io.EOF) {
+		return decoder.Decode(&second)
+	})
+	switch {
+	case err == nil:
+		return nil, &syntaxError{second.Line, "there is a second document; keep everything in one, without a line of ---"}
+	case !errors.Is(err, io.EOF):
 		return nil, yamlError(err)
+	case doc.Kind == 0:
+		return nil, &syntaxError{text: "the file is empty; it wants `services:`"}
 	}
 	r := &resolver{open: map[*yaml.Node]bool{}}
 	root, err := r.resolve(doc.Content[0], 0)
@@ -275,13 +277,4 @@ func scalarOf(y *yaml.Node) (*node, error) {
 
 func foreignTag(y *yaml.Node, tag string) error {
 	return &syntaxError{y.Line, fmt.Sprintf("the tag %s is not supported; write the value out", shown(tag))}
-}
-
-// shown cuts what a stranger wrote to a length that a message can carry.
-func shown(s string) string {
-	const most = 120
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "..."
-	}
-	return s
 }

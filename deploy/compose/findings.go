@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"vitrine/deployments"
 )
@@ -25,9 +26,9 @@ type finding struct {
 	text  string
 }
 
-// An omission is a field that was tolerated and left out, in some services.
+// An omission is something that was tolerated and has no effect, in some services.
 type omission struct {
-	what, why string
+	what, why string // "restart is left out", "the server watches over the containers"
 	services  []string
 }
 
@@ -44,15 +45,15 @@ func (f *findings) elsewhere(place, format string, args ...any) {
 func (f *findings) drop(at place, why string) {
 	switch {
 	case strings.HasPrefix(at.names[len(at.names)-1], "x-"):
-		f.omit("", "x-*", why)
+		f.omit("", "x-* is left out", why)
 	case at.names[0] == "services" && len(at.names) > 2:
 		field := at.names[2]
 		if last := at.names[len(at.names)-1]; last != field {
 			field += "." + last
 		}
-		f.omit(at.names[1], field, why)
+		f.omit(at.names[1], field+" is left out", why)
 	default:
-		f.omit("", at.text, why)
+		f.omit("", at.text+" is left out", why)
 	}
 }
 
@@ -74,9 +75,9 @@ func (f *findings) notes() []string {
 	for _, o := range f.left {
 		of := ""
 		if len(o.services) > 0 {
-			of = " of " + strings.Join(o.services, ", ")
+			of = " (" + strings.Join(o.services, ", ") + ")"
 		}
-		notes = append(notes, fmt.Sprintf("%s%s is left out: %s.", o.what, of, o.why))
+		notes = append(notes, o.what+of+": "+o.why+".")
 	}
 	return notes
 }
@@ -92,6 +93,9 @@ func (f *findings) where(w finding) string {
 	}
 }
 
+// maxText is the length of one finding that a Fault shows.
+const maxText = 500
+
 // fault makes one error of everything that is wrong, or nil of nothing. The first, in the order of the file, is the reason.
 func (f *findings) fault() error {
 	if len(f.wrong) == 0 {
@@ -102,12 +106,39 @@ func (f *findings) fault() error {
 	})
 	f.wrong = slices.Compact(f.wrong)
 	first := f.wrong[0]
-	fault := &deployments.Fault{Kind: deployments.FaultConfig, Where: f.where(first), Reason: first.text}
+	fault := &deployments.Fault{Kind: deployments.FaultConfig, Where: f.where(first), Reason: cut(first.text, maxText)}
 	for _, w := range f.wrong[:min(len(f.wrong), maxListed)] {
-		fault.Excerpt = append(fault.Excerpt, f.where(w)+": "+w.text)
+		fault.Excerpt = append(fault.Excerpt, f.where(w)+": "+cut(w.text, maxText))
 	}
 	if more := len(f.wrong) - maxListed; more > 0 {
 		fault.Excerpt = append(fault.Excerpt, fmt.Sprintf("and %d more", more))
 	}
 	return fault
+}
+
+// shown prepares what a stranger wrote for a message.
+func shown(s string) string { return cut(s, 120) }
+
+// cut brings s to at most so many characters, all of them printable.
+func cut(s string, most int) string {
+	r := []rune(s[:min(len(s), 4*most)])
+	for i, c := range r {
+		if !unicode.IsPrint(c) {
+			r[i] = '?'
+		}
+	}
+	if len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return string(r)
+}
+
+// guarded runs f, which is a library's, over a stranger's file. Whatever the library makes of it must not end the process: a panic is an error.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the file cannot be understood: %v", p)
+		}
+	}()
+	return f()
 }

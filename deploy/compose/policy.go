@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,7 +41,7 @@ func refused() map[tree.Path]string {
 	}
 	for reason, fields := range map[string]string{
 		host: "privileged cap_add devices device_cgroup_rules gpus use_api_socket credential_spec volumes_from volume_driver " +
-			"build.privileged build.entitlements deploy.resources.reservations.devices deploy.resources.reservations.generic_resources",
+			"build.privileged build.entitlements",
 		namespace: "network_mode pid ipc uts userns_mode cgroup cgroup_parent",
 		hostFile:  "env_file label_file extends",
 		elsewhere: "external_links dns dns_opt dns_search extra_hosts mac_address models provider",
@@ -53,6 +54,9 @@ func refused() map[tree.Path]string {
 	}
 	return why
 }
+
+// maxEntries is the most that a list or a mapping may have, which is many more than people write. compose-go's work grows with their square.
+const maxEntries = 500
 
 // A policy holds a document against the rules and copies what passes.
 type policy struct {
@@ -68,6 +72,10 @@ func newPolicy(f *findings) *policy {
 // admit returns the part of n that counts. Everything that the rule does not name is a finding, everything that it drops a note.
 func (p *policy) admit(n *node, r *rule, at place) *node {
 	kept := *n
+	if entries := len(n.fields) + len(n.items); entries > maxEntries {
+		p.findings.add(n.line, "%s has %d entries; at most %d are read", cmp.Or(at.text, "the file"), entries, maxEntries)
+		return &kept
+	}
 	switch n.kind {
 	case mapping:
 		kept.fields = nil

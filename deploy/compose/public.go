@@ -23,7 +23,7 @@ func (r *reading) publish(project *types.Project) {
 		s := &r.stack.Services[i]
 		ports := project.Services[s.Name].Ports
 		if slices.ContainsFunc(ports, func(p types.ServicePortConfig) bool { return p.Published != "" || p.HostIP != "" }) {
-			r.findings.omit(s.Name, "host ports", "no port of the server is taken, and public services have a host each")
+			r.findings.omit(s.Name, "host ports are left out", "no port of the server is taken, and public services have a host each")
 		}
 		if len(named) > 0 {
 			s.Port = named[s.Name]
@@ -46,7 +46,7 @@ func (r *reading) firstPort(service string, ports []types.ServicePortConfig) int
 	first := 0
 	for i, p := range ports {
 		if p.Target < 1 || p.Target > 65535 {
-			r.wrong(service, "ports["+strconv.Itoa(i)+"]", "it wants a container port from 1 to 65535")
+			r.wrong(service, r.item(service, "ports", i, len(ports)), "it wants a container port from 1 to 65535")
 			continue
 		}
 		if first == 0 && (p.Protocol == "" || p.Protocol == "tcp") && !slices.Contains(private[:], p.Target) {

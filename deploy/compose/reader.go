@@ -90,7 +90,7 @@ func (r *Reader) read(ctx context.Context, dir string, vars map[string]string, v
 	}
 	return readCompose(ctx, dir, &reading{
 		files: files, config: config, folder: path.Dir(file), vars: vars,
-		findings: &findings{file: file}, variables: &interpolator{variable: variable},
+		findings: &findings{file: file}, variables: &interpolator{variable: variable, project: projectName(vars)},
 	}, content)
 }
 

@@ -34,12 +34,13 @@ type reading struct {
 // serviceName is what a service may be called: its name is a name in the network and a part of container names.
 var serviceName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$`)
 
+var portRange = regexp.MustCompile(`(\d+)-(\d+)`)
+
 func readCompose(ctx context.Context, dir string, r *reading, content []byte) (deployments.Stack, error) {
 	if !r.admit(content) {
 		return deployments.Stack{}, r.findings.fault()
 	}
-	rules := fileRule()
-	project := load(ctx, dir, r.doc, rules, r.vars, r.variables, r.findings)
+	project := load(ctx, dir, r.doc, r.vars, r.variables, r.findings)
 	if project == nil {
 		return deployments.Stack{}, r.findings.fault()
 	}
@@ -57,7 +58,7 @@ func readCompose(ctx context.Context, dir string, r *reading, content []byte) (d
 		return deployments.Stack{}, err
 	}
 	notes := r.findings.notes()
-	if names := unset(r.doc, r.variables.variable); len(names) > 0 {
+	if names := unset(r.doc, r.variables); len(names) > 0 {
 		slices.Sort(names)
 		notes = append(notes, fmt.Sprintf("Without a value, and therefore empty: %s.", shown(strings.Join(names, ", "))))
 	}
@@ -108,7 +109,7 @@ func (r *reading) securityOptions(service string, options *node) {
 			r.findings.add(o.line, "services.%s.security_opt[%d] is not allowed in a preview: only no-new-privileges is. Remove it", service, i)
 		}
 	}
-	r.findings.omit(service, "security_opt", "no container may gain privileges anyway")
+	r.findings.omit(service, "security_opt is left out", "no container may gain privileges anyway")
 }
 
 // portRanges keeps compose-go from writing out long ranges.
@@ -119,13 +120,18 @@ func (r *reading) portRanges(service string, ports *node) {
 	}
 	if len(ports.items) > most {
 		r.findings.add(ports.line, "services.%s.ports: there are %d of them; %d are supported", service, len(ports.items), most)
+		return
 	}
 	for i, p := range ports.items {
-		for _, span := range regexp.MustCompile(`(\d+)-(\d+)`).FindAllStringSubmatch(r.variables.value(p), -1) {
+		text := r.variables.value(p)
+		long := slices.ContainsFunc(portRange.FindAllStringSubmatch(text, -1), func(span []string) bool {
 			from, to := number(span[1]), number(span[2])
-			if to-from >= most || from < 0 || to < 0 {
-				r.findings.add(p.line, "services.%s.ports[%d]: at most %d ports in a range are supported; name the one that answers HTTP", service, i, most)
-			}
+			return to-from >= most || from < 0 || to < 0
+		})
+		if long {
+			r.findings.add(p.line, "services.%s.ports[%d]: at most %d ports in a range are supported; name the one that answers HTTP", service, i, most)
+		} else if _, err := types.ParsePortConfig(text); err != nil && p.kind == scalar {
+			r.findings.add(p.line, "services.%s.ports[%d]: %q is no port; write the container's, such as \"8080\"", service, i, shown(text))
 		}
 	}
 }
@@ -149,9 +155,18 @@ func (r *reading) wrong(service, path, format string, args ...any) {
 func (r *reading) mergeNetworks() {
 	if own := r.doc.get("networks"); own != nil {
 		if slices.ContainsFunc(own.fields, func(f field) bool { return f.name != "default" }) {
-			r.findings.omit("", "networks", "a preview has one network, in which every service finds every other")
+			r.findings.omit("", "networks are merged into one", "a preview has one, in which every service finds every other")
 		}
 	}
+}
+
+// item names one of the items that compose-go made of a list. Where these are not as many as the file has, because it brought ranges apart or
+// equal ones together, it is the list.
+func (r *reading) item(service, list string, i, all int) string {
+	if n := r.doc.get("services").get(service).get(list); n != nil && len(n.items) == all {
+		return fmt.Sprintf("%s[%d]", list, i)
+	}
+	return list
 }
 
 func (r *reading) countVolumes() {

@@ -9,7 +9,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +24,7 @@ const (
 	minCPUs      = 0.01    // the same
 	maxStopGrace = time.Minute
 	maxMounts    = 50 // of a service
+	maxAliases   = 50 // the same
 )
 
 var (
@@ -69,7 +69,7 @@ func (r *reading) image(service string, c types.ServiceConfig) string {
 	switch {
 	case c.Build != nil:
 		if c.Image != "" {
-			r.findings.omit(service, "image", "what is built has a name of its own")
+			r.findings.omit(service, "image is left out", "what is built has a name of its own")
 		}
 		return ""
 	case c.Image == "":
@@ -114,9 +114,13 @@ func (r *reading) aliases(service string, c types.ServiceConfig) []string {
 			continue
 		}
 		for _, alias := range c.Networks[network].Aliases {
-			if !networkName.MatchString(alias) {
-				r.wrong(service, "networks."+network, "%q is no name for a network", shown(alias))
-			} else if !slices.Contains(all, alias) {
+			switch {
+			case len(all) == maxAliases:
+				r.wrong(service, "networks", "there are more than %d aliases", maxAliases)
+				return nil
+			case !networkName.MatchString(alias):
+				r.wrong(service, "networks."+network, "%q cannot be a name in a network", shown(alias))
+			case !slices.Contains(all, alias):
 				all = append(all, alias)
 			}
 		}
@@ -129,7 +133,7 @@ func (r *reading) health(service string, c *types.HealthCheckConfig) *deploy.Hea
 		return nil
 	}
 	if len(c.Test) == 0 {
-		r.findings.omit(service, "healthcheck", "it has no test of its own")
+		r.findings.omit(service, "healthcheck is left out", "it has no test of its own")
 		return nil
 	}
 	switch {
@@ -163,7 +167,7 @@ func (r *reading) duration(service, field string, d *types.Duration) time.Durati
 func (r *reading) stopGrace(service string, d *types.Duration) time.Duration {
 	grace := r.duration(service, "stop_grace_period", d)
 	if grace > maxStopGrace {
-		r.findings.omit(service, "stop_grace_period beyond 1m", "a preview is stopped within a minute")
+		r.findings.omit(service, "stop_grace_period is cut to 1m", "a preview is stopped within a minute")
 		return maxStopGrace
 	}
 	return grace
@@ -186,7 +190,7 @@ func (r *reading) limits(service string, c types.ServiceConfig) (memory int64, c
 	case memory != 0 && memory < minMemory:
 		r.wrong(service, memoryField, "a container needs 6m at least")
 	case memory > maxMemory:
-		r.findings.omit(service, memoryField+" beyond 4g", "it is the most that a service gets")
+		r.findings.omit(service, memoryField+" is cut to 4g", "it is the most that a service gets")
 		memory = maxMemory
 	}
 	// compose-go keeps 32 bits, which print badly.
@@ -195,7 +199,7 @@ func (r *reading) limits(service string, c types.ServiceConfig) (memory int64, c
 	case math.IsNaN(cpus) || cpus < 0 || cpus != 0 && cpus < minCPUs:
 		r.wrong(service, cpusField, "a container needs 0.01 at least")
 	case cpus > maxCPUs:
-		r.findings.omit(service, cpusField+" beyond 4", "it is the most that a service gets")
+		r.findings.omit(service, cpusField+" is cut to 4", "it is the most that a service gets")
 		cpus = maxCPUs
 	}
 	return memory, cpus
@@ -203,6 +207,10 @@ func (r *reading) limits(service string, c types.ServiceConfig) (memory int64, c
 
 // mounts adds the service's volumes and tmpfs.
 func (r *reading) mounts(s *deploy.Service, c types.ServiceConfig) {
+	if n := len(c.Volumes) + len(c.Tmpfs); n > maxMounts {
+		r.wrong(s.Name, "volumes", "there are %d mounts; a service may have %d", n, maxMounts)
+		return
+	}
 	targets := map[string]bool{}
 	take := func(field, target string) bool {
 		target = path.Clean(target)
@@ -220,14 +228,14 @@ func (r *reading) mounts(s *deploy.Service, c types.ServiceConfig) {
 	for i, t := range c.Tmpfs {
 		target, options, _ := strings.Cut(t, ":")
 		if options != "" {
-			r.findings.omit(s.Name, "tmpfs options", "only paths are supported yet")
+			r.findings.omit(s.Name, "options of tmpfs are left out", "only paths are supported yet")
 		}
-		if take("tmpfs["+strconv.Itoa(i)+"]", target) {
+		if take(r.item(s.Name, "tmpfs", i, len(c.Tmpfs)), target) {
 			s.Tmpfs = append(s.Tmpfs, path.Clean(target))
 		}
 	}
 	for i, v := range c.Volumes {
-		field := "volumes[" + strconv.Itoa(i) + "]"
+		field := r.item(s.Name, "volumes", i, len(c.Volumes))
 		if !r.allowed(s.Name, field, v) || !take(field, v.Target) {
 			continue
 		}
@@ -243,9 +251,6 @@ func (r *reading) mounts(s *deploy.Service, c types.ServiceConfig) {
 			r.stack.Volumes = append(r.stack.Volumes, name)
 		}
 		s.Mounts = append(s.Mounts, deploy.Mount{Volume: name, Target: path.Clean(v.Target), ReadOnly: v.ReadOnly})
-	}
-	if len(targets) > maxMounts {
-		r.wrong(s.Name, "volumes", "there are %d mounts; a service may have %d", len(targets), maxMounts)
 	}
 }
 

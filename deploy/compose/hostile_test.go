@@ -1,0 +1,207 @@
+package compose
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/schema"
+
+	"vitrine/deployments"
+)
+
+// readFault reads a checkout that is to be refused.
+func readFault(t *testing.T, dir string) *deployments.Fault {
+	t.Helper()
+	stack, err := New(Config{}).Read(t.Context(), dir, testVars())
+	f := deployments.FaultOf(err)
+	if f == nil {
+		t.Fatalf("not refused: %s %v", stack.JSON, err)
+	}
+	return f
+}
+
+func TestSymbolicLinksAreNotFollowed(t *testing.T) {
+	const file = "services: {web: {image: a, ports: [\"8080\"]}}\n"
+	outside := t.TempDir()
+	write(t, outside, "compose.yaml", file)
+	write(t, outside, "Dockerfile", "FROM scratch\nEXPOSE 80\n")
+	tests := map[string]struct {
+		files map[string]string
+		links map[string]string
+		want  string
+	}{
+		"compose file outside": {nil, map[string]string{"compose.yaml": filepath.Join(outside, "compose.yaml")},
+			"compose.yaml: compose.yaml is a symbolic link, which is not followed; name the file itself"},
+		"compose file inside": {map[string]string{"a.yaml": file}, map[string]string{"compose.yaml": "a.yaml"},
+			"compose.yaml: compose.yaml is a symbolic link, which is not followed; name the file itself"},
+		"dangling": {nil, map[string]string{"compose.yaml": "nowhere"},
+			"compose.yaml: compose.yaml is a symbolic link, which is not followed; name the file itself"},
+		"configuration": {map[string]string{"compose.yaml": file}, map[string]string{".vitrine.yml": "/etc/hostname"},
+			".vitrine.yml: .vitrine.yml is a symbolic link, which is not followed; name the file itself"},
+		"folder of the compose file": {map[string]string{".vitrine.yml": "compose: deploy/compose.yaml\n"}, map[string]string{"deploy": outside},
+			".vitrine.yml:1: deploy is a symbolic link, which is not followed; name the file itself"},
+		"lone Dockerfile": {nil, map[string]string{"Dockerfile": filepath.Join(outside, "Dockerfile")},
+			"Dockerfile: Dockerfile is a symbolic link, which is not followed; name the file itself"},
+		"context": {map[string]string{"compose.yaml": "services: {web: {build: ./app, ports: [\"80\"]}}\n"}, map[string]string{"app": outside},
+			"compose.yaml:1: services.web.build: app is a symbolic link, which is not followed; name the file itself"},
+		"above the context": {map[string]string{"compose.yaml": "services: {web: {build: ./app/sub, ports: [\"80\"]}}\n"}, map[string]string{"app": "/"},
+			"compose.yaml:1: services.web.build: app is a symbolic link, which is not followed; name the file itself"},
+		"Dockerfile in a context": {map[string]string{"compose.yaml": "services: {web: {build: ., ports: [\"80\"]}}\n"},
+			map[string]string{"Dockerfile": filepath.Join(outside, "Dockerfile")},
+			"compose.yaml:1: services.web.build: Dockerfile is a symbolic link, which is not followed; name the file itself"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, content := range tt.files {
+				write(t, dir, file, content)
+			}
+			for link, to := range tt.links {
+				if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := readFault(t, dir).Error(); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOnlyRegularFilesAreRead(t *testing.T) {
+	for _, name := range []string{"compose.yaml", ".vitrine.yml", "Dockerfile"} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if got := readFault(t, dir).Error(); got != name+": "+name+" is not a regular file" {
+			t.Error(got)
+		}
+	}
+}
+
+// Every file here would take long or much memory if it were followed to its end.
+func TestFilesThatGrow(t *testing.T) {
+	service := "  web:\n    image: a\n    ports: [\"8080\"]\n"
+	var thousands, laughs strings.Builder
+	thousands.WriteString("services:\n")
+	for i := range 10_000 {
+		fmt.Fprintf(&thousands, "  s%d: {image: a}\n", i)
+	}
+	laughs.WriteString("x-0: &x0 [lol, lol]\n")
+	for i := range 40 {
+		fmt.Fprintf(&laughs, "x-%d: &x%d [*x%d, *x%d, *x%d]\n", i+1, i+1, i, i, i)
+	}
+	aliases := "x-long: &long \"" + strings.Repeat("x", 500_000) + "\"\nx-many: [" + strings.Repeat("*long,", 1000) + "]\nservices:\n" + service
+	tests := map[string]struct{ file, want string }{
+		"10,000 services":          {thousands.String(), "there are 10000 services; a preview may have 25"},
+		"billion laughs":           {laughs.String() + "services:\n" + service, "with its aliases followed the file has more than"},
+		"long alias":               {aliases, "with its aliases followed the file has more than"},
+		"depth":                    {"services: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "levels deep"},
+		"size":                     {"services:\n" + service + "# " + strings.Repeat("x", maxFile), "compose.yaml is larger than 1 MiB"},
+		"unknown keys":             {"services:\n" + service + keys("    k%d: 1\n", 20_000), "services.web has 20002 entries; at most 500 are read"},
+		"ports":                    {"services:\n  web:\n    image: a\n    ports:\n" + keys("      - 1%04d-60000\n", 90), "at most 100 ports in a range"},
+		"many ports":               {"services:\n  web:\n    image: a\n    ports:\n" + keys("      - %d\n", 200), "there are 200 of them; 100 are supported"},
+		"variables of one service": {"services:\n" + service + "    environment:\n" + keys("      - K%d=1\n", 20_000), "services.web.environment has 20000 entries"},
+		"mounts":                   {"services:\n" + service + "    volumes:\n" + keys("      - /v%d\n", 200), "there are 200 mounts; a service may have 50"},
+		"aliases":                  {"services:\n" + service + "    networks:\n      default:\n        aliases:\n" + keys("          - a%d\n", 200), "more than 50 aliases"},
+		"volumes":                  {"services:\n" + service + threeWithVolumes() + "volumes:\n" + keys("  v%d:\n", 90), "the services use 90 volumes; a preview may have 50"},
+		"nested template":          {"services:\n" + service + "    user: \"" + strings.Repeat("${A:-", 20_000) + strings.Repeat("}", 20_000) + "\"\n", "a value with variables may have"},
+		"template":                 {"services:\n" + service + "    user: \"" + strings.Repeat("$A", 20_000) + "\"\n", "a value with variables may have"},
+		"variables": {"services:\n" + service + "    environment:\n" + keys("      K%d: "+strings.Repeat("$A", 30)+"\n", 400),
+			"the file uses variables more than 5000 times"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "compose.yaml", tt.file)
+			f := readFault(t, dir)
+			if !strings.Contains(f.Reason, tt.want) {
+				t.Errorf("refused with %s", f)
+			}
+			if len(f.Excerpt) > maxListed+1 {
+				t.Errorf("%d lines are listed", len(f.Excerpt))
+			}
+		})
+	}
+}
+
+// keys repeats a line with a number in it.
+func keys(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
+func threeWithVolumes() string {
+	var b strings.Builder
+	for i := range 3 {
+		fmt.Fprintf(&b, "  s%d:\n    image: a\n    volumes:\n", i)
+		for j := range 30 {
+			fmt.Fprintf(&b, "      - v%d:/v%d\n", 30*i+j, j)
+		}
+	}
+	return b.String()
+}
+
+// What the environment of this process holds is nobody's business.
+func TestTheProcessEnvironmentIsNotRead(t *testing.T) {
+	t.Setenv("OPERATOR_SECRET", "hidden")
+	t.Setenv("COMPOSE_FILE", "/etc/passwd")
+	dir := t.TempDir()
+	write(t, dir, "compose.yaml", `services:
+  web:
+    build: {context: ., args: [OPERATOR_SECRET]}
+    ports: ["8080"]
+    environment: {A: "${OPERATOR_SECRET}", B: "${OPERATOR_SECRET:-none}", OPERATOR_SECRET: }
+`)
+	write(t, dir, "Dockerfile", "FROM scratch\n")
+	write(t, dir, ".env", "OPERATOR_SECRET=hidden\n")
+	stack, err := New(Config{}).Read(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := fmt.Sprintf("%s %v %v", stack.JSON, stack.Builds, stack.Notes); strings.Contains(all, "hidden") {
+		t.Error(all)
+	}
+}
+
+// The specification may gain fields. None of them passes before somebody decided about it.
+func TestEveryOtherFieldOfTheSpecificationIsRefused(t *testing.T) {
+	supported := map[string]bool{}
+	for _, p := range fileRule().paths("") {
+		supported[p.String()] = true
+	}
+	refusedOnes := 0
+	for _, p := range schema.AttributePaths() {
+		parts := p.Parts()
+		if supported[p.String()] || len(parts) > 3 || parts[len(parts)-1] == "*" || strings.Contains(p.String(), "[]") {
+			continue
+		}
+		if !supported[strings.Join(parts[:len(parts)-1], ".")] && len(parts) > 1 {
+			continue // what it lies in is refused already
+		}
+		doc := "1"
+		for i := len(parts) - 1; i >= 0; i-- {
+			doc = fmt.Sprintf("{%s: %s}", strings.ReplaceAll(parts[i], "*", "web"), doc)
+		}
+		if len(parts) == 3 && parts[0] != "services" || len(parts) == 1 {
+			doc = strings.TrimSuffix(doc, "}") + ", services: {web: {image: a}}}"
+		}
+		dir := t.TempDir()
+		write(t, dir, "compose.yaml", doc)
+		name := strings.ReplaceAll(p.String(), "*", "web")
+		if f := readFault(t, dir); !strings.HasPrefix(f.Reason, name+" is not ") {
+			t.Errorf("%s: %s", p, f.Reason)
+		}
+		refusedOnes++
+	}
+	if refusedOnes < 60 {
+		t.Errorf("only %d fields were tried", refusedOnes)
+	}
+}
