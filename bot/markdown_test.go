@@ -101,9 +101,9 @@ func TestFence(t *testing.T) {
 		lines []string
 		want  string
 	}{
-		"plain":          {[]string{"one", "two  "}, "```\none\ntwo\n```"},
-		"fences":         {[]string{"```", "````x", "@ana"}, "`````\n```\n````x\n@ana\n`````"},
-		"colours":        {[]string{"\x1b[31mred\x1b[0m\r", "a\tb\x00"}, "```\nred\na    b\n```"},
+		"plain":        {[]string{"one", "two  "}, "```\none\ntwo\n```"},
+		"fences":       {[]string{"```", "````x", "@ana"}, "`````\n```\n````x\n@ana\n`````"},
+		"colours":      {[]string{"\x1b[31mred\x1b[0m\r", "a\tb\x00"}, "```\nred\na    b\n```"},
 		"lines in one": {[]string{"a\nb"}, "```\na\nb\n```"},
 	}
 	for name, test := range tests {

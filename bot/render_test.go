@@ -202,12 +202,12 @@ func TestRenderIsHarmless(t *testing.T) {
 }
 
 func TestRenderFits(t *testing.T) {
-	long := strings.Repeat("|*`@", 50_000)
+	long := strings.Repeat("|*`@", 5_000)
 	services := make([]deployments.ServiceState, 500)
 	for i := range services {
 		services[i] = deployments.ServiceState{Name: strings.Repeat("s", 63), Status: strings.Repeat("b", 100), Host: strings.Repeat("h", 63), Answer: 200}
 	}
-	excerpt := make([]string, 1000)
+	excerpt := make([]string, 100)
 	for i := range excerpt {
 		excerpt[i] = long
 	}

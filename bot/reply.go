@@ -35,24 +35,22 @@ func (b *Bot) statusText(ctx context.Context, e deployments.Environment) (string
 	if err != nil {
 		return "", fmt.Errorf("look up %s: %w", e.Name, err)
 	}
-	state := string(host.Status)
-	if e.Waiting != "" {
-		state = "waiting"
-	}
 	var s strings.Builder
-	fmt.Fprintf(&s, "Preview %s: %s", hostLink(b.config.PreviewURL, e.Name), text(state))
+	fmt.Fprintf(&s, "Preview %s: %s", hostLink(b.config.PreviewURL, e.Name), text(string(host.Status)))
+	switch {
+	case host.Status == deployments.HostReady && e.Failed:
+		s.WriteString(", with the version before; the newest one failed")
+	case host.Status == deployments.HostReady && e.Generation > e.Observed:
+		s.WriteString(", and a newer version is on its way")
+	case host.Status != deployments.HostReady && host.Detail != "":
+		s.WriteString(" (" + sentence(host.Detail) + ")")
+	}
 	if sha := e.Source().ShortSHA(); sha != "" {
-		fmt.Fprintf(&s, ", at %s", code(sha))
+		fmt.Fprintf(&s, ". Newest commit: %s", code(sha))
 	}
 	s.WriteString(".")
-	if host.Status != deployments.HostReady && host.Detail != "" {
-		s.WriteString("\n" + sentence(host.Detail))
-	}
-	if e.Waiting != "" {
-		s.WriteString("\nIt " + sentence(e.Waiting) + ".")
-	}
 	if !e.Expires.IsZero() {
-		fmt.Fprintf(&s, "\nUntil %s.", e.Expires.UTC().Format("2 Jan 2006, 15:04 MST"))
+		fmt.Fprintf(&s, " Until %s.", e.Expires.UTC().Format("2 Jan 2006, 15:04 MST"))
 	}
 	return s.String(), nil
 }

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/gorilla/mux"
 )
 
 const (
@@ -61,8 +63,10 @@ const (
 	writeComments  = "issues:write|pull_requests:write"
 )
 
-func (s *Server) apiRoutes() *http.ServeMux {
-	mux := http.NewServeMux()
+func (s *Server) apiRoutes() http.Handler {
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	missing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.respond(w, nil, notFound()) })
+	router.NotFoundHandler, router.MethodNotAllowedHandler = missing, missing
 	for pattern, e := range map[string]struct {
 		need string
 		f    func(*call) answer
@@ -79,14 +83,14 @@ func (s *Server) apiRoutes() *http.ServeMux {
 		"GET /installation/repositories":                                              {byInstallation, (*call).listRepositories},
 		"GET /repos/{owner}/{repo}":                                                   {byInstallation, (*call).getRepository},
 		"GET /repos/{owner}/{repo}/collaborators/{login}/permission":                  {byInstallation, (*call).getPermission},
-		"GET /repos/{owner}/{repo}/branches/{branch...}":                              {readContents, (*call).getBranch},
-		"GET /repos/{owner}/{repo}/git/ref/{ref...}":                                  {readContents, (*call).getRef},
-		"GET /repos/{owner}/{repo}/commits/{ref...}":                                  {readContents, (*call).getCommit},
-		"GET /repos/{owner}/{repo}/contents/{path...}":                                {readContents, (*call).getContents},
+		"GET /repos/{owner}/{repo}/branches/{branch:.*}":                              {readContents, (*call).getBranch},
+		"GET /repos/{owner}/{repo}/git/ref/{ref:.*}":                                  {readContents, (*call).getRef},
+		"GET /repos/{owner}/{repo}/commits/{ref:.*}":                                  {readContents, (*call).getCommit},
+		"GET /repos/{owner}/{repo}/contents/{path:.*}":                                {readContents, (*call).getContents},
 		"GET /repos/{owner}/{repo}/pulls":                                             {readPulls, (*call).listPulls},
-		"GET /repos/{owner}/{repo}/pulls/{number}":                                    {readPulls, (*call).getPull},
-		"GET /repos/{owner}/{repo}/issues/{number}/comments":                          {readComments, (*call).listComments},
-		"POST /repos/{owner}/{repo}/issues/{number}/comments":                         {writeComments, (*call).createComment},
+		"GET /repos/{owner}/{repo}/pulls/{number:[0-9]+}":                             {readPulls, (*call).getPull},
+		"GET /repos/{owner}/{repo}/issues/{number:[0-9]+}/comments":                   {readComments, (*call).listComments},
+		"POST /repos/{owner}/{repo}/issues/{number:[0-9]+}/comments":                  {writeComments, (*call).createComment},
 		"GET /repos/{owner}/{repo}/issues/comments/{comment}":                         {readComments, (*call).getComment},
 		"PATCH /repos/{owner}/{repo}/issues/comments/{comment}":                       {writeComments, (*call).updateComment},
 		"DELETE /repos/{owner}/{repo}/issues/comments/{comment}":                      {writeComments, (*call).removeComment},
@@ -95,14 +99,21 @@ func (s *Server) apiRoutes() *http.ServeMux {
 		"DELETE /repos/{owner}/{repo}/issues/comments/{comment}/reactions/{reaction}": {writeComments, (*call).deleteReaction},
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
-		mux.Handle(method+" "+apiPrefix+path, s.endpoint(e.need, e.f))
+		router.Handle(apiPrefix+path, s.endpoint(e.need, e.f)).Methods(method)
 	}
-	mux.Handle(apiPrefix+"/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.respond(w, nil, notFound()) }))
-	return mux
+	return router
 }
 
 func (s *Server) endpoint(need string, f func(*call) answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range mux.Vars(r) {
+			plain, err := url.PathUnescape(value)
+			if err != nil {
+				s.respond(w, nil, notFound())
+				return
+			}
+			r.SetPathValue(name, plain)
+		}
 		c := &call{s: s, r: r}
 		if refused := c.admit(need); refused != nil {
 			s.respond(w, c.token, *refused)

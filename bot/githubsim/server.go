@@ -61,7 +61,7 @@ type Server struct {
 	now       func() time.Time
 	log       *slog.Logger
 	git       git
-	api       *http.ServeMux
+	api       http.Handler
 	web       http.Handler
 	pages     *pages
 	intercept atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]

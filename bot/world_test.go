@@ -1,0 +1,274 @@
+package bot
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"vitrine/bot/githubsim"
+	"vitrine/bot/githubsim/conformance"
+	"vitrine/deployments"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var discard = slog.New(slog.DiscardHandler)
+
+// testKey spares every test the making of a key.
+var testKey = sync.OnceValues(githubsim.GenerateKey)
+
+// testPEM returns testKey as GitHub hands keys out.
+func testPEM(t *testing.T) []byte {
+	t.Helper()
+	key, err := testKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+}
+
+// states are the records, by their origins' keys.
+type states map[string]deployments.Environment
+
+func (s states) EnvironmentOf(_ context.Context, origin string) (deployments.Environment, error) {
+	if e, ok := s[origin]; ok {
+		return e, nil
+	}
+	return deployments.Environment{}, deployments.ErrNotFound
+}
+
+func (s states) HostState(_ context.Context, label string) (deployments.HostState, error) {
+	return deployments.HostState{Status: deployments.HostBuilding, Name: label, Detail: "fetching"}, nil
+}
+
+// A world is a simulated GitHub with a Bot on it. ana owns acme/shop, ben may write there, carl may read, mallory has a fork and no part in it.
+type world struct {
+	*githubsim.Server
+	t        *testing.T
+	url      string
+	bot      *Bot
+	states   states
+	requests *requestLog
+
+	mu    sync.Mutex
+	clock time.Time // the Bot's, for rendering; the zero time for the real one
+	inbox []deployments.Delivery
+}
+
+// requestLog counts what the Bot asked.
+type requestLog struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (l *requestLog) count(method, part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, s := range l.seen {
+		if strings.HasPrefix(s, method+" ") && strings.Contains(s, part) {
+			n++
+		}
+	}
+	return n
+}
+
+func newWorld(t *testing.T, permissions map[string]string) *world {
+	t.Helper()
+	w := &world{t: t, states: states{}, requests: &requestLog{}}
+	if permissions == nil {
+		permissions = map[string]string{"contents": "read", "pull_requests": "write", "issues": "read"}
+	}
+	key, err := testKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(nil)
+	w.url = "http://" + server.Listener.Addr().String()
+	w.Server, err = githubsim.New(githubsim.Config{URL: w.url, DataDir: t.TempDir(), App: githubsim.App{
+		ID: 4711, Slug: "vitrine", WebhookSecret: testSecret, PrivateKey: key, Permissions: permissions,
+		Events: []string{"pull_request", "push", "delete", "issue_comment"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	simulated := conformance.Conform(t, w.Server)
+	server.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.requests.mu.Lock()
+		w.requests.seen = append(w.requests.seen, r.Method+" "+r.URL.EscapedPath())
+		w.requests.mu.Unlock()
+		simulated.ServeHTTP(rw, r)
+	})
+	server.Start()
+	transport := &http.Transport{}
+	w.bot, err = New(Config{
+		AppID: 4711, PrivateKey: testPEM(t),
+		WebhookSecret: testSecret, URL: w.url, APIURL: w.url + "/api/v3/", Transport: transport,
+		TTL: 168 * time.Hour, MaxTTL: 720 * time.Hour, PreviewURL: previewURL, States: w.states, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver := httptest.NewServer(w.bot.Webhooks(w))
+	w.SetWebhookURL(receiver.URL + WebhookPath)
+	t.Cleanup(func() {
+		if err := w.Server.Close(); err != nil {
+			t.Error(err)
+		}
+		receiver.Close()
+		transport.CloseIdleConnections()
+		server.Close()
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	})
+	for _, login := range []string{"ana", "ben", "carl", "mallory"} {
+		w.must(w.CreateUser(login, "secret"))
+	}
+	w.must(w.CreateRepository(t.Context(), "acme/shop", true, map[string]string{"Dockerfile": "FROM scratch\n"}))
+	w.must(w.SetPermission("acme/shop", "ana", "admin"))
+	w.must(w.SetPermission("acme/shop", "ben", "write"))
+	w.must(w.SetPermission("acme/shop", "carl", "read"))
+	return w
+}
+
+// fail answers as GitHub does when it refuses.
+func fail(rw http.ResponseWriter, status int, message string) {
+	rw.Header().Set("Content-Type", "application/json; charset=utf-8")
+	rw.WriteHeader(status)
+	fmt.Fprintf(rw, `{"message":%q,"documentation_url":"https://docs.github.com/rest"}`, message)
+}
+
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.clock.IsZero() {
+		return time.Now()
+	}
+	return w.clock
+}
+
+// Accept implements Inbox.
+func (w *world) Accept(_ context.Context, d deployments.Delivery) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inbox = append(w.inbox, d)
+	return nil
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// deliveries returns what arrived since the last call, once every webhook was delivered.
+func (w *world) deliveries() []deployments.Delivery {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	w.must(w.Settled(ctx))
+	for _, d := range w.Deliveries() {
+		if d.Status != http.StatusAccepted {
+			w.t.Fatalf("webhook %s %s was answered %d", d.Event, d.Action, d.Status)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	got := w.inbox
+	w.inbox = nil
+	return got
+}
+
+// open opens a pull request of ana's from a new branch and forgets its webhooks.
+func (w *world) open(branch, title string) (number int, sha string) {
+	w.t.Helper()
+	sha, err := w.Commit(w.t.Context(), githubsim.Change{Repository: "acme/shop", Branch: branch, Author: "ana", Files: map[string]string{"x": branch}})
+	w.must(err)
+	number, err = w.OpenPullRequest(w.t.Context(), githubsim.PullRequest{Repository: "acme/shop", Head: branch, Title: title, Author: "ana"})
+	w.must(err)
+	w.deliveries()
+	return number, sha
+}
+
+// commanded writes a comment and returns the requests that come of it.
+func (w *world) commanded(number int, login, body string) []deployments.Request {
+	w.t.Helper()
+	_, err := w.Comment("acme/shop", number, login, body)
+	w.must(err)
+	var requests []deployments.Request
+	for _, d := range w.deliveries() {
+		requests = append(requests, d.Requests...)
+	}
+	return requests
+}
+
+// command writes a comment with one command and returns what the Bot makes of it, and the request as it then is.
+func (w *world) command(number int, login, body string) (deployments.Resolution, deployments.Request) {
+	w.t.Helper()
+	requests := w.commanded(number, login, body)
+	if len(requests) != 1 {
+		w.t.Fatalf("%q makes the requests %v", body, requests)
+	}
+	r := requests[0]
+	resolution, err := w.bot.Resolve(w.t.Context(), r)
+	w.must(err)
+	r.State, r.Reply = resolution.State, resolution.Reply
+	return resolution, r
+}
+
+func (w *world) comments(number int) []githubsim.Comment {
+	w.t.Helper()
+	all, err := w.Comments("acme/shop", number)
+	w.must(err)
+	return all
+}
+
+// said returns the texts of the Bot's comments.
+func (w *world) said(number int) []string {
+	w.t.Helper()
+	var texts []string
+	for _, c := range w.comments(number) {
+		if c.Author == "vitrine[bot]" {
+			texts = append(texts, c.Body)
+		}
+	}
+	return texts
+}
+
+// reactions returns the Bot's reactions to the comment, sorted.
+func (w *world) reactions(number int, r deployments.Request) []string {
+	w.t.Helper()
+	q, err := questionOf(r)
+	w.must(err)
+	var contents []string
+	for _, c := range w.comments(number) {
+		for _, reaction := range c.Reactions {
+			if c.ID == q.Comment.ID && reaction.Author == "vitrine[bot]" {
+				contents = append(contents, reaction.Content)
+			}
+		}
+	}
+	slices.Sort(contents)
+	return contents
+}
+
+func origin(number int) deployments.Origin {
+	return deployments.Origin{Repo: "acme/shop", PullRequest: number}
+}
+
+func environmentOf(number int) deployments.Environment {
+	return environment42(func(e *deployments.Environment) {
+		e.Name, e.Origin = fmt.Sprintf("shop-pr-%d", number), origin(number)
+	})
+}
