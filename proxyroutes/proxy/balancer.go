@@ -74,20 +74,24 @@ func (a *attempt) next(ctx context.Context, err error) bool {
 		if a.looks++; wait == 0 || !sleep(ctx, wait) {
 			return false
 		}
-		current := a.table.Find(a.host)
-		switch {
-		case current == nil:
-			return false
-		case current != a.frontend:
-			a.frontend, a.tried = current, nil
-			if a.pick() {
-				return true
-			}
-		case len(a.frontend.Backends) == 1 && errors.Is(err, syscall.ECONNREFUSED):
+		if a.follow() {
+			return true
+		}
+		if len(a.frontend.Backends) == 1 && errors.Is(err, syscall.ECONNREFUSED) {
 			a.tried = nil
 			return a.pick()
 		}
 	}
+}
+
+// follow moves on to the record that has taken the place of the attempt's. It reports whether that is there, with a backend.
+func (a *attempt) follow() bool {
+	current := a.table.Find(a.host)
+	if current == nil || current == a.frontend {
+		return false
+	}
+	a.frontend, a.tried = current, nil
+	return a.pick()
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -102,7 +106,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // A balancer sends a request to the backend of its attempt, and to further ones while none can be connected to: nothing has been sent then, so
-// that a request with a body may be repeated as well.
+// that a request with a body may be repeated as well. A request that changes nothing is also repeated where the backend hung up before it
+// answered and the record has moved on since (RFC 9110 §9.2.2).
 type balancer struct {
 	next  http.RoundTripper
 	table *proxyroutes.Table
@@ -130,7 +135,15 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return res, nil
 		}
-		if req.Context().Err() != nil || !unreached(err) || body.touched() || !a.next(req.Context(), err) {
+		again := false
+		switch {
+		case req.Context().Err() != nil || body.touched():
+		case unreached(err):
+			again = a.next(req.Context(), err)
+		case body == nil && safe(req.Method) && hungUp(err):
+			again = a.follow()
+		}
+		if !again {
 			return nil, err
 		}
 	}
@@ -148,6 +161,16 @@ func sick(res *http.Response) bool {
 func unreached(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// hungUp reports whether the error says that the connection ended before there was an answer.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// safe reports whether the method asks for nothing to change (RFC 9110 §9.2.1).
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 // A heldBody keeps a request's body open over attempts that do not get to read it: the transport closes the body of a request that it could not

@@ -1,0 +1,22 @@
+package proxyroutes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Ping reports whether the Redis at an address as Config.URL's answers. It changes nothing there.
+func Ping(ctx context.Context, address string) error {
+	options, err := redis.ParseURL(address)
+	if err != nil {
+		return fmt.Errorf("read the address of Redis: %w", err)
+	}
+	client := redis.NewClient(options)
+	if err := errors.Join(client.Ping(ctx).Err(), client.Close()); err != nil {
+		return fmt.Errorf("ask Redis at %s: %w", options.Addr, err)
+	}
+	return nil
+}
