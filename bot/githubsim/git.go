@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,6 +114,9 @@ func (g git) commit(ctx context.Context, dir, branch, from string, by signature,
 	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 	paths := make([]string, 0, len(files))
 	for path := range files {
+		if !fs.ValidPath(path) || path == "." || slices.ContainsFunc(strings.Split(path, "/"), isDotGit) {
+			return fmt.Errorf("%q cannot be the path of a file in a repository", path)
+		}
 		paths = append(paths, path)
 	}
 	slices.Sort(paths)
@@ -123,6 +127,8 @@ func (g git) commit(ctx context.Context, dir, branch, from string, by signature,
 	_, err := g.run(ctx, dir, &in, "fast-import", "--quiet")
 	return err
 }
+
+func isDotGit(name string) bool { return strings.EqualFold(name, ".git") }
 
 // A signature says who wrote a commit, and when.
 type signature struct {

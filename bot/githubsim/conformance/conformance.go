@@ -1,0 +1,178 @@
+// Package conformance holds what goes over the wire against GitHub's published description of its REST API. Only tests import it.
+package conformance
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+)
+
+const apiPrefix = "/api/v3"
+
+// description is read once in a process: the file has half a megabyte.
+var description = sync.OnceValues(load)
+
+// Conform returns next with every request and answer below /api/v3/ held against the description; t gets an error for each that does not fit.
+// Where the description is not beside the checkout it returns next, and says so in t's log. An answer that the description does not list is
+// an error unless it is one that GitHub may give to anything: 401, 403, 404, 429 or a 5xx, with a message.
+//
+// The returned handler must not be called any more once the test has ended.
+func Conform(t testing.TB, next http.Handler) http.Handler {
+	t.Helper()
+	router, err := description()
+	if errors.Is(err, os.ErrNotExist) {
+		t.Logf("requests and answers are not held against GitHub's description: %v", err)
+		return next
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Errorf("read the body of %s %s: %v", r.Method, r.URL, err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		record := &recorder{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(record, r)
+		for _, err := range check(router, r, body, record) {
+			t.Errorf("%s %s, answered %d: %v", r.Method, r.URL, record.status, err)
+		}
+	})
+}
+
+// A recorder keeps what is answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (r *recorder) Write(p []byte) (int, error) {
+	r.body.Write(p)
+	return r.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach what lies below.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func check(router routers.Router, r *http.Request, body []byte, answer *recorder) []error {
+	route, params, err := router.FindRoute(r)
+	if err != nil {
+		return []error{fmt.Errorf("GitHub's description has no such endpoint: %w", err)}
+	}
+	ctx := r.Context()
+	request := r.Clone(ctx)
+	request.Body = io.NopCloser(bytes.NewReader(body))
+	options := &openapi3filter.Options{
+		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true, IncludeResponseStatus: true, MultiError: true,
+	}
+	input := &openapi3filter.RequestValidationInput{Request: request, PathParams: params, Route: route, Options: options}
+	var errs []error
+	if err := openapi3filter.ValidateRequest(ctx, input); err != nil {
+		errs = append(errs, fmt.Errorf("the request: %w", err))
+	}
+	if route.Operation.Responses.Status(answer.status) == nil {
+		return append(errs, undocumented(answer)...)
+	}
+	response := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: answer.status, Header: answer.Header().Clone(), Options: options,
+	}
+	response.SetBodyBytes(answer.body.Bytes())
+	if err := openapi3filter.ValidateResponse(ctx, response); err != nil {
+		errs = append(errs, fmt.Errorf("the answer: %w", err))
+	}
+	return errs
+}
+
+func undocumented(answer *recorder) []error {
+	switch s := answer.status; {
+	case s == http.StatusUnauthorized, s == http.StatusForbidden, s == http.StatusNotFound, s == http.StatusTooManyRequests, s >= 500:
+		var body struct{ Message string }
+		if err := json.Unmarshal(answer.body.Bytes(), &body); err != nil || body.Message == "" {
+			return []error{errors.New("the answer is an error without a message")}
+		}
+		return nil
+	}
+	return []error{errors.New("GitHub's description has no such answer")}
+}
+
+func load() (routers.Router, error) {
+	path, err := find()
+	if err != nil {
+		return nil, err
+	}
+	doc, err := openapi3.NewLoader().LoadFromFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read GitHub's description: %w", err)
+	}
+	doc.Servers = openapi3.Servers{{URL: apiPrefix}}
+	paths := openapi3.NewPaths()
+	for path, item := range doc.Paths.Map() {
+		paths.Set(multiSegment(path, item), item)
+	}
+	doc.Paths = paths
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		return nil, fmt.Errorf("route by GitHub's description: %w", err)
+	}
+	return router, nil
+}
+
+// multiSegment marks the parameters that may hold slashes, as the description does with an extension, in the way that the router reads.
+func multiSegment(path string, item *openapi3.PathItem) string {
+	for _, operation := range item.Operations() {
+		for _, p := range operation.Parameters {
+			if p.Value != nil && p.Value.In == openapi3.ParameterInPath && p.Value.Extensions["x-multi-segment"] == true {
+				path = strings.ReplaceAll(path, "{"+p.Value.Name+"}", "{"+p.Value.Name+":.+}")
+			}
+		}
+	}
+	return path
+}
+
+// find returns the description's path, "shared/github/openapi.json" beside the module's folder.
+func find() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find GitHub's description: %w", err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			path := filepath.Join(dir, "..", "shared", "github", "openapi.json")
+			if _, err := os.Stat(path); err != nil {
+				return "", fmt.Errorf("find GitHub's description: %w", err)
+			}
+			return path, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", fmt.Errorf("find GitHub's description: no go.mod above the working directory: %w", os.ErrNotExist)
+		}
+		dir = parent
+	}
+}
