@@ -62,7 +62,7 @@ func (b *Builder) buildOne(ctx context.Context, req deployments.BuildRequest, bu
 	fresh := err != nil
 	image.References = []string{byCommit}
 	s := newSteps(build.Service, log, req.Progress)
-	image.ID, err = b.solve(ctx, req.Source.Repo, build, r, byCommit, s)
+	image.ID, err = b.solve(ctx, req.Source.Repo, build, r, b.onEngine(byCommit), s)
 	if err != nil {
 		return image, fresh, err
 	}

@@ -170,7 +170,7 @@ func (r *recipe) pathFault(name, what string, err error) error {
 func (r *recipe) parseFault(err error) error {
 	f := buildFault("the Dockerfile cannot be read: " + lastOf(err))
 	f.Where = r.name
-	if line := lineOf(err); line > 0 {
+	if line := r.lineOf(err); line > 0 {
 		f.Where = fmt.Sprintf("%s:%d", r.name, line)
 	}
 	return f

@@ -11,6 +11,7 @@ import (
 	solver "github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/util/grpcerrors"
+	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
 
 	"vitrine/deployments"
@@ -23,35 +24,35 @@ var exitCode = regexp.MustCompile(`exit code: (\d+)`)
 var internals = regexp.MustCompile(`^(failed to|error from sender|rpc error|dockerfile parse error|process |executor failed|runc did not|lstat /|stat /)`)
 
 // failure makes a Fault of what a build ended in where the Dockerfile did it, and otherwise returns err as it is.
-func (r *recipe) failure(err error, s *steps) error {
-	if f := deployments.FaultOf(err); f != nil {
-		located := *f
-		located.Where = r.where(lineOf(err))
-		return &located
-	}
+func (r *recipe) failure(err error, s *steps, lines map[digest.Digest]int) error {
 	failed := s.failed()
-	if ours(err, failed) {
-		return fmt.Errorf("build %s: %w", r.name, err)
+	line := r.lineOf(err)
+	if line == 0 && failed != nil {
+		line = lines[failed.Digest]
 	}
-	line := lineOf(err)
-	if failed == nil && line == 0 && !frontendSaid(err) {
+	if f := deployments.FaultOf(err); f != nil {
+		placed := *f
+		placed.Where = r.where(line)
+		return &placed
+	}
+	if ours(err, failed) || failed == nil && line == 0 && !frontendSaid(err) {
 		return fmt.Errorf("build %s: %w", r.name, err)
 	}
 	f := &deployments.Fault{Kind: deployments.FaultBuild, Where: r.where(line)}
-	code := exitStatus(err)
-	if code == "" || failed == nil {
-		f.Reason = "the build failed: " + lastOf(err)
-		if instruction := r.instruction(line); instruction != "" {
-			f.Reason = fmt.Sprintf("`%s` failed: %s", instruction, lastOf(err))
-		}
-		return f
-	}
 	command := r.instruction(line)
-	if command == "" {
+	if command == "" && failed != nil {
 		command = failed.Name
 	}
-	f.Reason = fmt.Sprintf("`%s` exited %s after %s", command, code, failed.took())
-	f.Excerpt = failed.tail
+	code := exitStatus(err)
+	switch {
+	case code != "" && failed != nil:
+		f.Reason = fmt.Sprintf("`%s` exited %s after %s", command, code, failed.took())
+		f.Excerpt = failed.tail
+	case command != "":
+		f.Reason = fmt.Sprintf("`%s` failed: %s", command, lastOf(err))
+	default:
+		f.Reason = "the build failed: " + lastOf(err)
+	}
 	return f
 }
 
@@ -122,25 +123,40 @@ func exitStatus(err error) string {
 	return ""
 }
 
-// lineOf returns the line of the Dockerfile that an error is about, 0 where it does not say.
-func lineOf(err error) int {
+// lineOf returns the line of the Dockerfile that an error is about, 0 where it does not say. What the guard knows comes first: under a `# syntax=`
+// line the frontend gives every error that line.
+func (r *recipe) lineOf(err error) int {
+	var l *located
+	if errors.As(err, &l) {
+		if line := r.lineOfLocated(l); line > 0 {
+			return line
+		}
+	}
 	for _, source := range solver.Sources(err) {
 		if line := firstLine(source.GetRanges()); line > 0 {
 			return line
 		}
 	}
-	var l *located
-	if errors.As(err, &l) && l.line > 0 {
-		return l.line
-	}
 	var p *parser.LocationError
 	if errors.As(err, &p) {
 		for _, ranges := range p.Locations {
-			for _, r := range ranges {
-				if r.Start.Line > 0 {
-					return r.Start.Line
+			for _, at := range ranges {
+				if at.Start.Line > 0 {
+					return at.Start.Line
 				}
 			}
+		}
+	}
+	return 0
+}
+
+func (r *recipe) lineOfLocated(l *located) int {
+	if l.line > 0 || l.mention == "" {
+		return l.line
+	}
+	for i, text := range strings.Split(string(r.dockerfile), "\n") {
+		if strings.Contains(text, l.mention) {
+			return i + 1
 		}
 	}
 	return 0

@@ -31,15 +31,24 @@ type guard struct {
 	engine     gateway.Client
 	permission *permission
 	opts       map[string]string // of the frontend
+	nested     bool              // the frontend was asked for by a `# syntax=` line
+	seen       *seen
+}
 
+// seen is what guards remember of one build.
+type seen struct {
 	mu       sync.Mutex
-	resolved map[string]bool // identifiers that the engine made of permitted images
+	resolved map[string]bool       // identifiers that the engine made of permitted images
+	lines    map[digest.Digest]int // of the Dockerfile, by operation; older engines do not say them with their errors
 }
 
 var _ gateway.Client = (*guard)(nil)
 
 func newGuard(engine gateway.Client, p *permission) *guard {
-	return &guard{engine: engine, permission: p, opts: engine.BuildOpts().Opts, resolved: map[string]bool{}}
+	return &guard{
+		engine: engine, permission: p, opts: engine.BuildOpts().Opts,
+		seen: &seen{resolved: map[string]bool{}, lines: map[digest.Digest]int{}},
+	}
 }
 
 // Solve implements gateway.Client. A request for the Dockerfile frontend, which is what a `# syntax=` line makes, is answered by our own.
@@ -61,13 +70,13 @@ func (g *guard) solveFrontend(ctx context.Context, req gateway.SolveRequest) (*g
 	if req.Frontend != "gateway.v0" || !dockerfileSyntax(source) {
 		return nil, buildFault(fmt.Sprintf("`# syntax=%s` asks for another builder; use docker/dockerfile:1 or leave the line out", source))
 	}
-	if _, ok := g.opts["cmdline"]; ok {
+	if g.nested {
 		return nil, errors.New("the Dockerfile frontend asked for itself")
 	}
 	// With the option in place the frontend takes the line as dealt with.
 	opts := maps.Clone(g.opts)
 	opts["cmdline"] = req.FrontendOpt["cmdline"]
-	return frontend.Build(ctx, &guard{engine: g.engine, permission: g.permission, opts: opts, resolved: map[string]bool{}})
+	return frontend.Build(ctx, &guard{engine: g.engine, permission: g.permission, opts: opts, nested: true, seen: g.seen})
 }
 
 // dockerfileSyntax reports whether an image named in a `# syntax=` line is the Dockerfile frontend in its first major version.
@@ -84,18 +93,48 @@ func dockerfileSyntax(image string) bool {
 		(tag == "1" || tag == "latest" || strings.HasPrefix(tag, "1.") || strings.HasPrefix(tag, "1-"))
 }
 
-// checkDefinition looks at every operation of an LLB graph.
+// checkDefinition looks at every operation of an LLB graph, and remembers their lines.
 func (g *guard) checkDefinition(ctx context.Context, def *pb.Definition) error {
-	for _, dt := range def.GetDef() {
-		var op pb.Op
-		if err := op.UnmarshalVT(dt); err != nil {
+	ops := make([]*pb.Op, len(def.GetDef()))
+	for i, dt := range def.GetDef() {
+		ops[i] = &pb.Op{}
+		if err := ops[i].UnmarshalVT(dt); err != nil {
 			return fmt.Errorf("read the build's definition: %w", err)
 		}
-		if err := g.checkOp(ctx, &op); err != nil {
-			return at(lineIn(def, digest.FromBytes(dt)), err)
+	}
+	lines := linesOf(def, ops)
+	g.seen.mu.Lock()
+	maps.Copy(g.seen.lines, lines)
+	g.seen.mu.Unlock()
+	for i, op := range ops {
+		if err := g.checkOp(ctx, op); err != nil {
+			return &located{line: lines[digest.FromBytes(def.Def[i])], error: err}
 		}
 	}
 	return nil
+}
+
+// linesOf returns the lines of the Dockerfile that the operations come from. One without a line has that of an operation that uses it: the frontend
+// gives a line to a COPY or an ADD, but not to what they fetch. Operations come before those that use them.
+func linesOf(def *pb.Definition, ops []*pb.Op) map[digest.Digest]int {
+	lines := map[digest.Digest]int{}
+	for op, locations := range def.GetSource().GetLocations() {
+		for _, l := range locations.GetLocations() {
+			if line := firstLine(l.GetRanges()); line > 0 {
+				lines[digest.Digest(op)] = line
+				break
+			}
+		}
+	}
+	for i := len(ops) - 1; i >= 0; i-- {
+		line := lines[digest.FromBytes(def.Def[i])]
+		for _, input := range ops[i].GetInputs() {
+			if op := digest.Digest(input.GetDigest()); lines[op] == 0 && line > 0 {
+				lines[op] = line
+			}
+		}
+	}
+	return lines
 }
 
 func (g *guard) checkOp(ctx context.Context, op *pb.Op) error {
@@ -123,9 +162,9 @@ func (g *guard) checkSource(ctx context.Context, source *pb.SourceOp) error {
 		}
 		return nil
 	case sourceImage:
-		g.mu.Lock()
-		known := g.resolved[rest]
-		g.mu.Unlock()
+		g.seen.mu.Lock()
+		known := g.seen.resolved[rest]
+		g.seen.mu.Unlock()
 		if known {
 			return nil
 		}
@@ -157,16 +196,16 @@ func (g *guard) ResolveImageConfig(ctx context.Context, ref string, opt sourcere
 		return "", "", nil, errors.New("the build asks for an image from elsewhere")
 	}
 	if err := g.permission.check(ctx, ref); err != nil {
-		return "", "", nil, err
+		return "", "", nil, &located{mention: familiar(ref), error: err}
 	}
 	resolved, dgst, config, err := g.engine.ResolveImageConfig(ctx, ref, opt)
 	if err != nil {
 		return "", "", nil, err
 	}
 	if resolved == ref && dgst != "" {
-		g.mu.Lock()
-		g.resolved[ref+"@"+dgst.String()] = true
-		g.mu.Unlock()
+		g.seen.mu.Lock()
+		g.seen.resolved[ref+"@"+dgst.String()] = true
+		g.seen.mu.Unlock()
 	}
 	return resolved, dgst, config, nil
 }
@@ -190,7 +229,9 @@ func (g *guard) BuildOpts() gateway.BuildOpts {
 }
 
 // Inputs implements gateway.Client. There are none: what a build is made of are the two folders that we mount.
-func (g *guard) Inputs(context.Context) (map[string]llb.State, error) { return map[string]llb.State{}, nil }
+func (g *guard) Inputs(context.Context) (map[string]llb.State, error) {
+	return map[string]llb.State{}, nil
+}
 
 // NewContainer implements gateway.Client. A Dockerfile has no use for it.
 func (g *guard) NewContainer(context.Context, gateway.NewContainerRequest) (gateway.Container, error) {
@@ -202,25 +243,23 @@ func (g *guard) Warn(ctx context.Context, dgst digest.Digest, msg string, opts g
 	return g.engine.Warn(ctx, dgst, msg, opts)
 }
 
-// lineIn returns the line of the Dockerfile that an operation comes from, 0 where that is not known.
-func lineIn(def *pb.Definition, op digest.Digest) int {
-	for _, l := range def.GetSource().GetLocations()[op.String()].GetLocations() {
-		if line := firstLine(l.GetRanges()); line > 0 {
-			return line
-		}
-	}
-	return 0
-}
-
-// A located error happened at a line of the Dockerfile.
+// A located error happened at a line of the Dockerfile, or where it mentions something.
 type located struct {
-	line int
+	line    int    // 0 where it is not known
+	mention string // an image as people write it; may be empty
 	error
 }
 
 func (l *located) Unwrap() error { return l.error }
 
-func at(line int, err error) error { return &located{line: line, error: err} }
+// familiar returns an image as people write it.
+func familiar(image string) string {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		return image
+	}
+	return strings.TrimSuffix(reference.FamiliarString(named), ":latest")
+}
 
 func buildFault(reason string) *deployments.Fault {
 	return &deployments.Fault{Kind: deployments.FaultBuild, Reason: reason}

@@ -174,7 +174,7 @@ func commitIsMissing(err error) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	for _, text := range []string{"not our ref", "unadvertised object", "couldn't find remote ref", "remote error: want"} {
+	for _, text := range []string{"not our ref", "unadvertised object", "couldn't find remote ref", "no matching remote head"} {
 		if strings.Contains(e.stderr, text) {
 			return true
 		}

@@ -54,9 +54,13 @@ func single(s string) string {
 	return strings.TrimRight(b.String(), "._-")
 }
 
-func hashOf(s string) string {
+// hashOf is long enough to keep names apart that nobody chooses to be equal.
+func hashOf(s string) string { return fullHash(s)[:hashDigits] }
+
+// fullHash is for what must stay apart whoever chooses it.
+func fullHash(s string) string {
 	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])[:hashDigits]
+	return hex.EncodeToString(sum[:])
 }
 
 // repositoryOf returns the name of the repository for a service's images, without the registry: "vitrine-<instance>/acme/shop/web".

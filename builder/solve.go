@@ -13,6 +13,7 @@ import (
 	frontend "github.com/moby/buildkit/frontend/dockerfile/builder"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/util/bklog"
+	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
 	"github.com/tonistiigi/fsutil"
 	fstypes "github.com/tonistiigi/fsutil/types"
@@ -26,7 +27,7 @@ const (
 	mountDockerfile = "dockerfile"
 )
 
-// solve builds one image and names it on the engine. It returns the engine's image ID. What the Dockerfile does wrong is a Fault.
+// solve builds one image and gives it a name on the engine. It returns the engine's image ID. What the Dockerfile does wrong is a Fault.
 func (b *Builder) solve(ctx context.Context, repo string, build deployments.Build, r *recipe, name string, s *steps) (string, error) {
 	scratch, err := os.MkdirTemp(b.config.CheckoutDir, checkoutPrefix)
 	if err != nil {
@@ -45,10 +46,14 @@ func (b *Builder) solve(ctx context.Context, repo string, build deployments.Buil
 	}
 	defer c.Close()
 
+	// What crosses the engine loses its type; what the frontend returns keeps it.
 	var refused error
+	var lines map[digest.Digest]int
 	run := func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
+		g := newGuard(gw, b.permission)
+		lines = g.seen.lines
 		var res *gateway.Result
-		res, refused = frontend.Build(ctx, newGuard(gw, b.permission))
+		res, refused = frontend.Build(ctx, g)
 		return res, refused
 	}
 	status := make(chan *client.SolveStatus)
@@ -63,10 +68,9 @@ func (b *Builder) solve(ctx context.Context, repo string, build deployments.Buil
 		return "", context.Cause(ctx)
 	}
 	if err != nil {
-		// What crossed the engine has lost its type; what the frontend returned has not.
-		return "", r.failure(errors.Join(refused, err), s)
+		return "", r.failure(errors.Join(refused, err), s, lines)
 	}
-	image, err := b.engine.ImageInspect(ctx, b.onEngine(name))
+	image, err := b.engine.ImageInspect(ctx, name)
 	if err != nil {
 		return "", fmt.Errorf("look up the built image: %w", err)
 	}
@@ -112,8 +116,8 @@ func (r *recipe) options(scratch, repo string, build deployments.Build, name str
 		"filename":           "Dockerfile",
 		"image-resolve-mode": "local",
 		"target":             build.Target,
-		// Cache mounts are writable by every build that names them; each repository has its own.
-		"build-arg:BUILDKIT_CACHE_MOUNT_NS": hashOf(repo),
+		// A cache mount is shared by all builds that name it; this keeps repositories apart.
+		"build-arg:BUILDKIT_CACHE_MOUNT_NS": fullHash(repo),
 	}
 	for key, value := range r.args {
 		attrs["build-arg:"+key] = value
@@ -121,7 +125,7 @@ func (r *recipe) options(scratch, repo string, build deployments.Build, name str
 	return client.SolveOpt{
 		Exports:       []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": name}}},
 		LocalMounts:   map[string]fsutil.FS{mountContext: context, mountDockerfile: dockerfile},
-		SharedKey:     hashOf(repo + "\x00" + build.Service),
+		SharedKey:     fullHash(repo + "\x00" + build.Service),
 		FrontendAttrs: attrs,
 	}, nil
 }
