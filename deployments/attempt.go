@@ -294,17 +294,19 @@ func (a *attempt) fail(ctx context.Context, cause error) error {
 		a.d.Phase, a.d.Reason = Cancelled, cause.Error()
 	}
 	a.log.Info("attempt ends", "phase", a.d.Phase, "reason", a.d.Reason)
-	removed := a.remove(clean, a.d)
-	if err := a.Store.Settle(clean, a.d); errors.Is(err, ErrSuperseded) {
+	removed := a.clear(clean, a.d)
+	err := a.Store.Settle(clean, a.d)
+	if errors.Is(err, ErrSuperseded) {
 		a.d.Phase, a.d.Reason, a.d.Fault = Superseded, supersedeReason(ctx, err), nil
-		return errors.Join(a.Store.Settle(clean, a.d), cause)
-	} else if err != nil {
-		return errors.Join(err, cause)
+		err = a.Store.Settle(clean, a.d)
+	}
+	if err == nil && removed == nil {
+		removed = a.Store.Removed(clean, a.d.ID)
 	}
 	if removed != nil {
-		a.log.Warn("remove what a failed attempt left; the sweep will", "error", removed)
+		a.log.Warn("remove what a failed attempt left; it will be tried again", "error", removed)
 	}
-	return cause
+	return errors.Join(err, cause)
 }
 
 func supersedeReason(ctx context.Context, err error) string {

@@ -54,8 +54,16 @@ func (c *Controller) takeDown(ctx context.Context, e Environment) error {
 	return nil
 }
 
-// remove removes everything outside that belongs to the deployment, and records it.
+// remove removes everything outside that belongs to a deployment that has ended, and records it.
 func (c *Controller) remove(ctx context.Context, d Deployment) error {
+	if err := c.clear(ctx, d); err != nil {
+		return err
+	}
+	return c.Store.Removed(ctx, d.ID)
+}
+
+// clear removes everything outside that belongs to the deployment.
+func (c *Controller) clear(ctx context.Context, d Deployment) error {
 	c.pushes.stop(d.ID, errors.New("the deployment is removed"))
 	if err := c.Runtime.Down(ctx, d.ID); err != nil {
 		return away("the Docker engine", fmt.Errorf("remove deployment %d: %w", d.ID, err))
@@ -71,7 +79,7 @@ func (c *Controller) remove(ctx context.Context, d Deployment) error {
 	if err := c.Builder.Remove(ctx, references); err != nil {
 		return away("the registry", fmt.Errorf("remove the images of deployment %d: %w", d.ID, err))
 	}
-	return c.Store.Removed(ctx, d.ID)
+	return nil
 }
 
 // startRemovals removes what was replaced and has drained, and what an ended attempt left.

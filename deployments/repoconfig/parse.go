@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/agext/levenshtein"
 	"go.yaml.in/yaml/v4"
@@ -54,19 +55,14 @@ func (p *parser) wrong(n *yaml.Node, format string, args ...any) {
 
 func (p *parser) document(data []byte) {
 	var doc, next yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	err := decoder.Decode(&doc)
-	if errors.Is(err, io.EOF) {
+	switch err := decode(data, &doc, &next); {
+	case err == nil:
+		p.wrong(&next, "there is a second document; keep everything in one, without a line of ---")
 		return
-	}
-	if err == nil {
-		if err = decoder.Decode(&next); err == nil {
-			p.wrong(&next, "there is a second document; keep everything in one, without a line of ---")
-			return
-		}
-	}
-	if !errors.Is(err, io.EOF) {
+	case !errors.Is(err, io.EOF):
 		p.problems = append(p.problems, syntaxProblem(p.file, err))
+		return
+	case doc.Kind == 0:
 		return
 	}
 	root := doc.Content[0]
@@ -89,6 +85,22 @@ func (p *parser) document(data []byte) {
 			p.wrong(v, "compose and dockerfile exclude each other; keep the one that is to be deployed")
 		}
 	})
+}
+
+// decode reads documents until one is not there. A stranger's file must not end the process, so that the library's panic is an error.
+func decode(data []byte, documents ...*yaml.Node) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the file cannot be understood: %v", p)
+		}
+	}()
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for _, d := range documents {
+		if err := decoder.Decode(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A keySet says which keys a mapping may have.
@@ -229,11 +241,17 @@ func join(parent, key string) string {
 	return parent + "." + key
 }
 
-// shown cuts what a stranger wrote to a length that a message can carry.
+// shown brings what a stranger wrote to a length that a message can carry, all of it printable.
 func shown(s string) string {
 	const most = 80
-	if r := []rune(s); len(r) > most {
+	r := []rune(s[:min(len(s), 4*most)])
+	for i, c := range r {
+		if !unicode.IsPrint(c) {
+			r[i] = '?'
+		}
+	}
+	if len(r) > most {
 		return string(r[:most]) + "..."
 	}
-	return s
+	return string(r)
 }

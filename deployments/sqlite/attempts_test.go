@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -165,28 +166,40 @@ func TestAStaleAttemptWritesNothing(t *testing.T) {
 	}
 }
 
-// dump returns every row of the database.
-func (f *fixture) dump() (list []string) {
+func (f *fixture) dump() []string {
 	f.Helper()
-	for _, table := range []string{"store", "hosts", "environments", "deployments", "routes", "events", "deliveries", "requests"} {
-		rows := must(f.reader.Query(`SELECT * FROM ` + table))
-		columns := must(rows.Columns())
-		for rows.Next() {
-			values := make([]any, len(columns))
-			for i := range values {
-				values[i] = new(any)
-			}
-			f.ok(rows.Scan(values...))
-			line := table
-			for i, v := range values {
-				line += " " + columns[i] + "=" + fmt.Sprint(*v.(*any))
-			}
-			list = append(list, line)
+	return must(dump(f.reader))
+}
+
+// dump returns every row of the database.
+func dump(db *sql.DB) (list []string, err error) {
+	for _, table := range []string{"store", "slugs", "hosts", "environments", "deployments", "routes", "events", "deliveries", "requests"} {
+		rows, err := db.Query(`SELECT * FROM ` + table)
+		if err != nil {
+			return nil, err
 		}
-		f.ok(rows.Err())
-		f.ok(rows.Close())
+		columns, err := rows.Columns()
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() {
+			values, into := make([]any, len(columns)), make([]any, len(columns))
+			for i := range values {
+				into[i] = &values[i]
+			}
+			if err := rows.Scan(into...); err != nil {
+				return nil, err
+			}
+			list = append(list, fmt.Sprintf("%s %q: %v", table, columns, values))
+		}
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+		if err := rows.Close(); err != nil {
+			return nil, err
+		}
 	}
-	return list
+	return list, nil
 }
 
 func TestAGoneEnvironmentDoesNotBecomeLive(t *testing.T) {

@@ -70,6 +70,8 @@ func TestRoutesOfAPullRequest(t *testing.T) {
 		"admin-shop-pr-1 -> shop-pr-1 http://10.213.0.35:8080", "api-shop-pr-1 removed", "shop-login -> shop-pr-1 http://10.213.0.34:8080")
 	f.wantTable("gone", f.down(pull(1)), "shop-pr-1 removed", "admin-shop-pr-1 removed", "api-shop-pr-1 removed", "shop-login removed")
 	f.wantTable("lobby of what is gone", f.lobby(pull(1)))
+	f.accept(push(pull(1), commit(3, "login")))
+	f.wantTable("reopened", f.lobby(pull(1)), "shop-pr-1 -> shop-pr-1 lobby", "admin-shop-pr-1 -> shop-pr-1 lobby", "shop-login -> shop-pr-1 lobby")
 }
 
 func TestSwitchRefusesAServiceWithoutAHost(t *testing.T) {
@@ -94,6 +96,10 @@ func TestTheOldestPullRequestHasTheBranchsHost(t *testing.T) {
 	d := f.claim(pull(1))
 	must(f.Reserve(t.Context(), d.Environment, []string{"web"}))
 	f.wantTable("an older one builds", f.lobby(pull(1)), "shop-pr-1 -> shop-pr-1 lobby")
+	f.accept(push(pull(2), commit(2, "login")))
+	_, routes := f.deploy(pull(2))
+	f.wantTable("and the newer one is live again first", routes,
+		"shop-pr-2 -> shop-pr-2 http://10.213.0.66:8080", "shop-login -> shop-pr-2 http://10.213.0.66:8080")
 	f.reportAll()
 	f.wantTable("it is live", must(f.Switch(t.Context(), d, backends(d, "web"), start)),
 		"shop-pr-1 -> shop-pr-1 http://10.213.0.34:8080", "shop-login -> shop-pr-1 http://10.213.0.34:8080")
@@ -104,9 +110,9 @@ func TestTheOldestPullRequestHasTheBranchsHost(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"shop-pr-1": "shop-login", "shop-pr-2": ""}, bookmarks); diff != "" {
 		t.Errorf("bookmarks to be reported (-want +got):\n%s", diff)
 	}
-	_, routes := f.deploy(pull(2)) // a new version of the one that does not have it
-	f.wantTable("the newer one again", routes, "shop-pr-2 -> shop-pr-2 http://10.213.0.66:8080", "shop-login -> shop-pr-1 http://10.213.0.34:8080")
-	f.wantTable("the older one is closed", f.down(pull(1)), "shop-pr-1 removed", "shop-login -> shop-pr-2 http://10.213.0.66:8080")
+	_, routes = f.deploy(pull(2)) // a new version of the one that does not have it
+	f.wantTable("the newer one again", routes, "shop-pr-2 -> shop-pr-2 http://10.213.0.98:8080", "shop-login -> shop-pr-1 http://10.213.0.34:8080")
+	f.wantTable("the older one is closed", f.down(pull(1)), "shop-pr-1 removed", "shop-login -> shop-pr-2 http://10.213.0.98:8080")
 	f.wantTable("both are closed", f.down(pull(2)), "shop-pr-2 removed", "shop-login removed")
 }
 

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// A cli is the command line: every command, flag, environment variable, default and help text.
+type cli struct {
+	Serve   serveCommand   `cmd:"" help:"Hear webhooks, deploy previews and proxy them."`
+	Demo    demoCommand    `cmd:"" help:"Try Vitrine against a simulated GitHub and a real Docker engine. Leaves nothing behind."`
+	Doctor  doctorCommand  `cmd:"" help:"Check the engine, the configuration and the neighbours, and say how to mend each."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+	Sample  sampleCommand  `cmd:"" hidden:"" help:"Run one service of the demo's sample repository."`
+}
+
+// A console is where a command prints.
+type console struct{ out, err io.Writer }
+
+// run carries out one command line and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	exited := -1
+	parser, err := kong.New(&cli{},
+		kong.Name("vitrine"),
+		kong.Description("Puts every pull request at an URL of its own."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.UsageOnError(),
+		kong.DefaultEnvars("VITRINE"),
+		kong.Configuration(loadFile),
+		kong.Vars(defaults()),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(console{stdout, stderr}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "vitrine:", err)
+		return exitFailed
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "vitrine: %v\n", err)
+		return exitUsage
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(stderr, "vitrine: %v\n", err)
+		var usage *usageError
+		if errors.As(err, &usage) {
+			return exitUsage
+		}
+		return exitFailed
+	}
+	return exitOK
+}
+
+// A usageError is a setting that is missing or makes no sense.
+type usageError struct{ error }

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// settings are what `serve` can be told: as flag --x-y, environment variable VITRINE_X_Y, or x-y: in the file that --config names. A flag wins
+// over the environment, the environment over the file.
+type settings struct {
+	Config kong.ConfigFlag `help:"YAML file with any of these settings." env:"VITRINE_CONFIG" type:"existingfile"`
+
+	Listen     string `help:"Address for the control plane and the previews, told apart by host." default:"127.0.0.1:8080"`
+	Domain     string `help:"Base domain: previews are hosts below it." default:"preview.localhost"`
+	URL        string `name:"url" help:"The control plane's address, if not http://<domain>:<port>."`
+	PreviewURL string `name:"preview-url" help:"Scheme, and port where it is not the usual one, of the links to previews, as in https://preview.acme.dev; the same as url's if empty."`
+	Data       string `help:"Folder for the database, git mirrors, logs and registry files." default:"${data}" type:"path"`
+
+	DockerHost    string   `help:"The Docker engine, if not the usual one." placeholder:"unix:///var/run/docker.sock"`
+	TrustedImages []string `help:"Patterns of images that any repository may name and that need not be pulled, as in debian:*." placeholder:"PATTERN"`
+
+	RedisURL       string `name:"redis-url" help:"Redis for the routes, redis://...; an embedded one if empty."`
+	RegistryListen string `help:"Address of the embedded image registry; it is part of the images' names." default:"127.0.0.1:5055"`
+
+	GithubURL            string `name:"github-url" help:"GitHub's web and clone address." default:"https://github.com"`
+	GithubAPIURL         string `name:"github-api-url" help:"GitHub's REST address." default:"https://api.github.com/"`
+	GithubAppID          int64  `name:"github-app-id" help:"The GitHub App's number."`
+	GithubPrivateKeyFile string `name:"github-private-key-file" help:"The GitHub App's private key, a PEM file." type:"path"`
+	GithubWebhookSecret  string `name:"github-webhook-secret" help:"The secret that GitHub signs webhooks with."`
+
+	TTL    time.Duration `name:"ttl" help:"How long a preview stays after the last push or command." default:"168h"`
+	TTLMax time.Duration `name:"ttl-max" help:"How far ahead /extend can move a preview's end." default:"720h"`
+
+	Builds  int          `help:"How many previews fetch and build side by side." default:"${builds}"`
+	Subnets netip.Prefix `help:"Address pool for the previews' networks." default:"10.213.0.0/16"`
+
+	LogLevel string `help:"Least level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+}
+
+// defaults returns the defaults that depend on the machine.
+func defaults() kong.Vars {
+	return kong.Vars{"data": dataFolder(), "builds": strconv.Itoa(runtime.NumCPU())}
+}
+
+// dataFolder returns $XDG_DATA_HOME/vitrine, or its default in the XDG base directory specification.
+func dataFolder() string {
+	base := os.Getenv("XDG_DATA_HOME")
+	if base == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			home = "."
+		}
+		base = filepath.Join(home, ".local", "share")
+	}
+	return filepath.Join(base, "vitrine")
+}
+
+// Validate reports what makes no sense, all at once. Kong calls it after parsing.
+func (s *settings) Validate() error {
+	var wrong []error
+	host, _, err := net.SplitHostPort(s.Listen)
+	if err != nil {
+		wrong = append(wrong, fmt.Errorf("listen: %q is not host:port, as in 127.0.0.1:8080", s.Listen))
+	} else if host != "" && host != "localhost" && net.ParseIP(host) == nil {
+		wrong = append(wrong, fmt.Errorf("listen: %q is not an IP address; use 127.0.0.1, or 0.0.0.0 for every interface", host))
+	}
+	for name, value := range map[string]string{"url": s.URL, "preview-url": s.PreviewURL, "github-url": s.GithubURL, "github-api-url": s.GithubAPIURL} {
+		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			wrong = append(wrong, fmt.Errorf("%s: %q is not an http or https URL", name, value))
+		}
+	}
+	if s.Domain == "" || strings.ContainsAny(s.Domain, ":/ *") {
+		wrong = append(wrong, fmt.Errorf("domain: %q is not a domain name, as in preview.acme.dev", s.Domain))
+	}
+	if s.Builds < 1 {
+		wrong = append(wrong, fmt.Errorf("builds: %d is less than 1", s.Builds))
+	}
+	if s.TTL <= 0 || s.TTLMax < s.TTL {
+		wrong = append(wrong, fmt.Errorf("ttl: %s must be above 0 and at most ttl-max, %s", s.TTL, s.TTLMax))
+	}
+	if !s.Subnets.Addr().Is4() || s.Subnets.Bits() > 27 {
+		wrong = append(wrong, fmt.Errorf("subnets: %s is not an IPv4 network of /27 or larger, as in 10.213.0.0/16", s.Subnets))
+	}
+	return errors.Join(wrong...)
+}
+
+// app reports which settings of the GitHub App are missing, and returns its private key.
+func (s *settings) app() ([]byte, error) {
+	var missing []string
+	if s.GithubAppID == 0 {
+		missing = append(missing, "github-app-id")
+	}
+	if s.GithubPrivateKeyFile == "" {
+		missing = append(missing, "github-private-key-file")
+	}
+	if s.GithubWebhookSecret == "" {
+		missing = append(missing, "github-webhook-secret")
+	}
+	if len(missing) > 0 {
+		return nil, &usageError{fmt.Errorf("no GitHub App is configured: set %s (as flag, VITRINE_... variable or in the --config file); "+
+			"README.md, \"A real GitHub App\", says where they come from", strings.Join(missing, ", "))}
+	}
+	key, err := os.ReadFile(s.GithubPrivateKeyFile)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("read github-private-key-file: %w", err)}
+	}
+	return key, nil
+}
+
+// controlURL returns the control plane's address, given the port that is listened on.
+func (s *settings) controlURL(port int) string {
+	if s.URL != "" {
+		return strings.TrimRight(s.URL, "/")
+	}
+	return "http://" + withPort("http", s.Domain, port)
+}
+
+// previewLink returns a function from a host's label to the link that opens it.
+func (s *settings) previewLink(port int) func(label string) string {
+	scheme, linkPort := "http", port
+	from := s.PreviewURL
+	if from == "" {
+		from = s.controlURL(port)
+	}
+	if u, err := url.Parse(from); err == nil {
+		scheme, linkPort = u.Scheme, 0
+		if p, err := strconv.Atoi(u.Port()); err == nil {
+			linkPort = p
+		}
+	}
+	return func(label string) string {
+		return scheme + "://" + withPort(scheme, label+"."+s.Domain, linkPort)
+	}
+}
+
+// withPort puts the port behind the host unless it is the scheme's own.
+func withPort(scheme, host string, port int) string {
+	if port == 0 || scheme == "http" && port == 80 || scheme == "https" && port == 443 {
+		return host
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v4"
+)
+
+// A file is a configuration file: a mapping from the flags' names to their values.
+type file struct {
+	values map[string]any
+	lines  map[string]int
+}
+
+// loadFile reads a configuration file. It is a kong.ConfigurationLoader.
+func loadFile(r io.Reader) (kong.Resolver, error) {
+	var doc yaml.Node
+	if err := yaml.NewDecoder(r).Decode(&doc); errors.Is(err, io.EOF) {
+		return &file{}, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("read the configuration file: %w", err)
+	}
+	root := doc.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("configuration file, line %d: expected settings, as in `listen: 127.0.0.1:8080`", root.Line)
+	}
+	f := &file{values: make(map[string]any), lines: make(map[string]int)}
+	for i := 0; i < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		if f.lines[key.Value] != 0 {
+			return nil, fmt.Errorf("configuration file, line %d: %q stands on line %d already", key.Line, key.Value, f.lines[key.Value])
+		}
+		f.lines[key.Value] = key.Line
+		parsed, err := plain(value)
+		if err != nil {
+			return nil, fmt.Errorf("configuration file, line %d: %s: %w", value.Line, key.Value, err)
+		}
+		f.values[key.Value] = parsed
+	}
+	return f, nil
+}
+
+// plain returns a scalar as it is written, and a list of scalars joined as a flag has it.
+func plain(n *yaml.Node) (any, error) {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		return n.Value, nil
+	case yaml.SequenceNode:
+		items := make([]string, len(n.Content))
+		for i, item := range n.Content {
+			if item.Kind != yaml.ScalarNode {
+				return nil, errors.New("expected a list of plain values")
+			}
+			items[i] = item.Value
+		}
+		return strings.Join(items, ","), nil
+	default:
+		return nil, errors.New("expected a value or a list of values")
+	}
+}
+
+// Validate reports the keys that no flag has.
+func (f *file) Validate(app *kong.Application) error {
+	known := make(map[string]bool)
+	for _, command := range app.Leaves(false) {
+		for _, flags := range command.AllFlags(false) {
+			for _, flag := range flags {
+				known[flag.Name] = true
+			}
+		}
+	}
+	var wrong []error
+	for key, line := range f.lines {
+		if !known[key] || key == "config" {
+			wrong = append(wrong, fmt.Errorf("configuration file, line %d: unknown setting %q; `vitrine serve --help` lists them", line, key))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// Resolve returns the file's value for a flag, unless the environment has one.
+func (f *file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range flag.Envs {
+		if _, set := os.LookupEnv(name); set {
+			return nil, nil
+		}
+	}
+	if v, ok := f.values[flag.Name]; ok {
+		return v, nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"vitrine"
+	"vitrine/bot/githubsim"
+	"vitrine/builder"
+)
+
+// removalTime bounds the removal of what the demo made.
+const removalTime = time.Minute
+
+// A demo is a simulated GitHub and a server that hears its webhooks, with everything in one temporary folder.
+type demo struct {
+	out    io.Writer
+	web    string // where the simulated GitHub answers
+	base   string // the image that the sample repository builds on
+	github *githubsim.Server
+	server *server
+
+	stopped chan error // gets what the server's Run returned
+	closers
+}
+
+// openDemo makes everything that the demo needs. After an error nothing is left of it.
+func openDemo(ctx context.Context, c *demoCommand, to console) (_ *demo, err error) {
+	d := &demo{out: to.out, base: "vitrine-demo-" + randomName() + ":base", stopped: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	dir, err := os.MkdirTemp("", "vitrine-demo-")
+	if err != nil {
+		return nil, err
+	}
+	d.add(func() error { return os.RemoveAll(dir) })
+	listener, err := listenNear(to.out, "previews", c.Port)
+	if err != nil {
+		return nil, err
+	}
+	d.add(func() error { return ignoreClosed(listener.Close()) })
+	secret := randomName()
+	if err := d.openGithub(c, filepath.Join(dir, "github"), listener, secret); err != nil {
+		return nil, err
+	}
+	s := settings{
+		Domain: "preview.localhost", Data: filepath.Join(dir, "data"), DockerHost: c.DockerHost,
+		TrustedImages: []string{d.base}, RegistryListen: "127.0.0.1:0",
+		GithubURL: d.web, GithubAPIURL: d.web + "/api/v3/", GithubAppID: demoApp, GithubWebhookSecret: secret,
+		TTL: 168 * time.Hour, TTLMax: 720 * time.Hour, Builds: 2, Subnets: somePool(),
+	}
+	if err := d.openServer(ctx, s, listener, c, to); err != nil {
+		return nil, err
+	}
+	return d, cast(ctx, d.github, d.base)
+}
+
+// demoApp is the number of the App in the simulated GitHub.
+const demoApp = 1
+
+// openGithub starts the simulated GitHub.
+func (d *demo) openGithub(c *demoCommand, dir string, webhooks net.Listener, secret string) error {
+	listener, err := listenNear(d.out, "the simulated GitHub", c.GithubPort)
+	if err != nil {
+		return err
+	}
+	d.add(func() error { return ignoreClosed(listener.Close()) })
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	d.web = fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
+	d.github, err = newGithub(d.web, dir, "http://"+webhooks.Addr().String()+"/webhooks/github", secret)
+	if err != nil {
+		return err
+	}
+	d.add(d.github.Close)
+	web := &http.Server{Handler: d.github, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(listener) }()
+	d.add(func() error {
+		err := web.Close()
+		if stopped := <-served; !errors.Is(stopped, http.ErrServerClosed) {
+			err = errors.Join(err, stopped)
+		}
+		return err
+	})
+	return nil
+}
+
+// newGithub returns a simulated GitHub with our App as app.yml describes it.
+func newGithub(web, dir, hook, secret string) (*githubsim.Server, error) {
+	var manifest struct {
+		Permissions map[string]string `yaml:"default_permissions"`
+		Events      []string          `yaml:"default_events"`
+	}
+	if err := yaml.Unmarshal(vitrine.AppManifest, &manifest); err != nil {
+		return nil, fmt.Errorf("read app.yml: %w", err)
+	}
+	return githubsim.New(githubsim.Config{URL: web, DataDir: dir, App: githubsim.App{
+		ID: demoApp, Slug: "vitrine", WebhookURL: hook, WebhookSecret: secret, Permissions: manifest.Permissions, Events: manifest.Events,
+	}})
+}
+
+// openServer imports the sample's base image and starts the server on the listener.
+func (d *demo) openServer(ctx context.Context, s settings, listener net.Listener, c *demoCommand, to console) error {
+	srv, err := openServer(ctx, s, listener, d.github.PrivateKeyPEM(), logger(to.err, c.LogLevel))
+	if err != nil {
+		return err
+	}
+	d.server = srv
+	d.add(srv.Close)
+	engine, err := srv.runtime.Ping(ctx)
+	if err != nil {
+		return err
+	}
+	check(d.out, "engine", "Docker "+engine)
+	if err := importSelf(ctx, srv.builder, d.base); err != nil {
+		return err
+	}
+	d.add(func() error { return d.clean(srv.builder) })
+	check(d.out, "address", "*."+s.Domain+" -> 127.0.0.1")
+	fmt.Fprintln(d.out)
+
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { d.stopped <- srv.Run(running) }()
+	d.add(func() error { stop(); return <-d.stopped })
+	return nil
+}
+
+// clean removes everything from the engine that the demo's server made there, and the base image.
+func (d *demo) clean(b *builder.Builder) error {
+	ctx, cancel := context.WithTimeout(context.Background(), removalTime)
+	defer cancel()
+	deployments, err := d.server.runtime.Inventory(ctx)
+	for _, id := range deployments {
+		err = errors.Join(err, d.server.runtime.Down(ctx, id))
+	}
+	references, listed := b.References(ctx)
+	return errors.Join(err, listed, b.Remove(ctx, references), b.RemoveImported(ctx, d.base))
+}
+
+// somePool returns a part of the usual address pool, at random, so that several demos on one engine keep clear of each other.
+func somePool() netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 213, byte(mathrand.IntN(256)), 0}), 24)
+}
+
+func randomName() string {
+	b := make([]byte, 6)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"vitrine/bot"
+	"vitrine/deploy/docker"
+	"vitrine/deployments"
+	"vitrine/proxyroutes"
+)
+
+// checkTime bounds each of the doctor's checks.
+const checkTime = 10 * time.Second
+
+type doctorCommand struct{ settings }
+
+// A finding is one thing that Vitrine needs. look returns what it found, or an error that says how to mend it.
+type finding struct {
+	what string
+	look func(context.Context) (string, error)
+}
+
+// Run looks at everything, prints a line for each, and returns an error if anything is wrong. It changes nothing.
+func (c *doctorCommand) Run(ctx context.Context, to console) error {
+	wrong := 0
+	for _, f := range []finding{
+		{"engine", c.engine}, {"address", c.pool}, {"git", c.git}, {"redis", c.redis},
+		{"data", c.data}, {"github", c.github}, {"dns", c.dns},
+	} {
+		bounded, cancel := context.WithTimeout(ctx, checkTime)
+		found, err := f.look(bounded)
+		cancel()
+		if err != nil {
+			wrong++
+			fmt.Fprintf(to.out, "  %-10s wrong: %v\n", f.what, err)
+			continue
+		}
+		check(to.out, f.what, found)
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d of the checks above went wrong", wrong)
+	}
+	return nil
+}
+
+func (c *doctorCommand) engine(ctx context.Context) (found string, err error) {
+	err = c.withRuntime(func(r *docker.Runtime) error {
+		version, err := r.Ping(ctx)
+		found = "Docker " + version
+		return err
+	})
+	return found, err
+}
+
+func (c *doctorCommand) pool(ctx context.Context) (found string, err error) {
+	err = c.withRuntime(func(r *docker.Runtime) error {
+		occupied, err := r.Occupied(ctx)
+		if err != nil {
+			return err
+		}
+		free, err := deployments.FreeSubnet(c.Subnets, occupied)
+		if err != nil {
+			return fmt.Errorf("%w; widen --subnets, now %s, or remove networks with `docker network prune`", err, c.Subnets)
+		}
+		found = fmt.Sprintf("pool %s, next free network %s", c.Subnets, free)
+		return nil
+	})
+	return found, err
+}
+
+func (c *doctorCommand) withRuntime(f func(*docker.Runtime) error) error {
+	r, err := docker.New(docker.Config{Host: c.DockerHost, Instance: "doctor"})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(r), r.Close())
+}
+
+func (c *doctorCommand) git(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "git", "version").Output()
+	if err != nil {
+		return "", fmt.Errorf("git does not run: %w; install git", err)
+	}
+	return strings.TrimPrefix(string(out), "git "), nil
+}
+
+func (c *doctorCommand) redis(ctx context.Context) (string, error) {
+	if c.RedisURL == "" {
+		return "embedded", nil
+	}
+	if err := proxyroutes.Ping(ctx, c.RedisURL); err != nil {
+		return "", fmt.Errorf("%w; start it, or mend --redis-url", err)
+	}
+	return "answers", nil
+}
+
+// data looks whether the folder, or the first one above it that is there, can be written to.
+func (c *doctorCommand) data(context.Context) (string, error) {
+	dir := c.Data
+	for {
+		info, err := os.Stat(dir)
+		if errors.Is(err, os.ErrNotExist) && dir != filepath.Dir(dir) {
+			dir = filepath.Dir(dir)
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if !info.IsDir() {
+			return "", fmt.Errorf("%s is not a folder; name another with --data", dir)
+		}
+		break
+	}
+	probe, err := os.CreateTemp(dir, ".vitrine-doctor-")
+	if err != nil {
+		return "", fmt.Errorf("%w; let this user write there, or name another folder with --data", err)
+	}
+	return c.Data, errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+func (c *doctorCommand) github(ctx context.Context) (string, error) {
+	key, err := c.app()
+	if err != nil {
+		return "", err
+	}
+	forge, err := bot.New(bot.Config{
+		AppID: c.GithubAppID, PrivateKey: key, WebhookSecret: c.GithubWebhookSecret, URL: c.GithubURL, APIURL: c.GithubAPIURL,
+		Transport: loopbackTransport(), TTL: c.TTL, MaxTTL: c.TTLMax, PreviewURL: c.previewLink(0), States: noStates{},
+	})
+	if err != nil {
+		return "", err
+	}
+	login, err := forge.Login(ctx)
+	if err != nil {
+		return "", fmt.Errorf("%s does not take the App's number and key: %w", c.GithubAPIURL, err)
+	}
+	return "is " + login + " at " + c.GithubAPIURL, nil
+}
+
+// noStates stands for records that nobody asks for.
+type noStates struct{}
+
+func (noStates) EnvironmentOf(context.Context, string) (deployments.Environment, error) {
+	return deployments.Environment{}, deployments.ErrNotFound
+}
+
+func (noStates) HostState(context.Context, string) (deployments.HostState, error) {
+	return deployments.HostState{}, deployments.ErrNotFound
+}
+
+func (c *doctorCommand) dns(ctx context.Context) (string, error) {
+	host := "vitrine-doctor." + c.Domain
+	if isLocalhost(host) {
+		return "*." + c.Domain + " is this machine, for curl and Chromium", nil
+	}
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return "", fmt.Errorf("%w; add a wildcard record *.%s that leads to this machine", err, c.Domain)
+	}
+	return "*." + c.Domain + " -> " + strings.Join(addresses, ", "), nil
+}
+

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"archive/tar"
+	"context"
+	"debug/elf"
+	"fmt"
+	"io"
+	"os"
+
+	"vitrine/builder"
+)
+
+// importSelf makes an image that holds nothing but this binary, as /vitrine, so that the demo pulls nothing.
+func importSelf(ctx context.Context, b *builder.Builder, name string) error {
+	path, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this binary: %w", err)
+	}
+	if err := checkStatic(path); err != nil {
+		return err
+	}
+	binary, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read this binary: %w", err)
+	}
+	defer binary.Close()
+	info, err := binary.Stat()
+	if err != nil {
+		return err
+	}
+	reader, writer := io.Pipe()
+	go func() { writer.CloseWithError(writeTar(writer, binary, info.Size())) }()
+	defer reader.Close()
+	return b.Import(ctx, name, reader)
+}
+
+func writeTar(to io.Writer, binary io.Reader, size int64) error {
+	archive := tar.NewWriter(to)
+	if err := archive.WriteHeader(&tar.Header{Name: "vitrine", Mode: 0o755, Size: size}); err != nil {
+		return err
+	}
+	if _, err := io.Copy(archive, binary); err != nil {
+		return err
+	}
+	return archive.Close()
+}
+
+// checkStatic reports what keeps a binary from running in an empty image.
+func checkStatic(path string) error {
+	file, err := elf.Open(path)
+	if err != nil {
+		return fmt.Errorf("the demo runs this very binary in its containers, so it has to be one for Linux; run `make demo` on Linux: %w", err)
+	}
+	defer file.Close()
+	for _, section := range file.Progs {
+		if section.Type == elf.PT_INTERP {
+			return fmt.Errorf("%s needs shared libraries, which the demo's empty images do not have; build it with `make build`", path)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"vitrine/bot"
+	"vitrine/builder"
+	"vitrine/builder/registry"
+	"vitrine/deploy/compose"
+	"vitrine/deploy/docker"
+	"vitrine/deployments"
+	"vitrine/deployments/sqlite"
+	"vitrine/proxyroutes"
+	"vitrine/proxyroutes/embeddedredis"
+	"vitrine/proxyroutes/proxy"
+)
+
+const (
+	// drain is how long the containers of what was replaced still run, for the requests that they had taken.
+	drain = 5 * time.Second
+	// reportPause is the least time between two edits of a comment.
+	reportPause = 3 * time.Second
+	// shutdownTime is how long requests that are being answered may take when the process stops.
+	shutdownTime = 5 * time.Second
+)
+
+// A server is one Vitrine: all its parts, wired. Open one, Run it once, Close it.
+type server struct {
+	settings
+	log      *slog.Logger
+	listener net.Listener
+	store    *sqlite.Store
+	runtime  *docker.Runtime
+	builder  *builder.Builder
+	closers
+
+	controller *deployments.Controller
+	records    *proxyroutes.Records
+	http       *http.Server
+}
+
+// openServer wires everything. The listener, which stays the caller's to close, is served once Run is called.
+func openServer(ctx context.Context, s settings, listener net.Listener, key []byte, log *slog.Logger) (_ *server, err error) {
+	srv := &server{settings: s, log: log, listener: listener}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, srv.Close())
+		}
+	}()
+	if srv.store, err = sqlite.Open(ctx, s.Data, sqlite.Options{
+		Now: time.Now, Domain: s.Domain, Lifetime: deployments.Lifetime{TTL: s.TTL, Max: s.TTLMax},
+	}); err != nil {
+		return nil, err
+	}
+	srv.add(srv.store.Close)
+	if err := srv.openRoutes(ctx); err != nil {
+		return nil, err
+	}
+	if err := srv.openEngine(ctx); err != nil {
+		return nil, err
+	}
+	return srv, srv.openControl(key)
+}
+
+// openRoutes connects to Redis, or starts one.
+func (s *server) openRoutes(ctx context.Context) error {
+	address := s.RedisURL
+	if address == "" {
+		redis, err := embeddedredis.Start()
+		if err != nil {
+			return err
+		}
+		s.add(redis.Close)
+		address = redis.URL()
+	}
+	records, err := proxyroutes.Open(ctx, proxyroutes.Config{URL: address, Lobby: s.lobby(), Domain: s.Domain, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.records = records
+	s.add(records.Close)
+	return nil
+}
+
+// openEngine starts the registry and connects the builder and the runtime to the engine.
+func (s *server) openEngine(ctx context.Context) error {
+	images, err := registry.Start(ctx, registry.Config{Root: filepath.Join(s.Data, "registry"), Listen: s.RegistryListen, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.add(images.Close)
+	rule := deployments.ImageRule{Trusted: s.TrustedImages, Own: images.Addr() + "/"}
+	if s.builder, err = builder.New(builder.Config{
+		DataDir: s.Data, DockerHost: s.DockerHost, Instance: s.store.Instance(), Registry: images.Addr(), Rule: rule, Log: s.log,
+	}); err != nil {
+		return err
+	}
+	s.add(s.builder.Close)
+	if s.runtime, err = docker.New(docker.Config{
+		Host: s.DockerHost, Instance: s.store.Instance(), Rule: rule, Log: s.log,
+	}); err != nil {
+		return err
+	}
+	s.add(s.runtime.Close)
+	return nil
+}
+
+// openControl makes the bot, the controller that drives everything, and the handler for both kinds of host.
+func (s *server) openControl(key []byte) error {
+	forge, err := bot.New(bot.Config{
+		AppID: s.GithubAppID, PrivateKey: key, WebhookSecret: s.GithubWebhookSecret, URL: s.GithubURL, APIURL: s.GithubAPIURL,
+		Transport: loopbackTransport(), TTL: s.TTL, MaxTTL: s.TTLMax, PreviewURL: s.previewLink(s.port()), States: s.store, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.controller = deployments.NewController(deployments.Config{
+		Domain: s.Domain, PreviewURL: s.previewLink(s.port()), Subnets: s.Subnets, Builds: s.Builds, Drain: drain,
+		LogDir: filepath.Join(s.Data, "logs"), ReportPause: reportPause, Now: time.Now, Log: s.log,
+	}, deployments.Ports{
+		Store: s.store, Forge: forge, Clerk: forge, Reporter: forge, Builder: s.builder, Stacks: compose.New(compose.Config{}), Runtime: s.runtime, Routes: s.records,
+	})
+	previews, err := proxy.New(proxy.Config{Table: s.records.Table(), States: s.store, Lobby: s.lobby(), Domain: s.Domain, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.add(previews.Close)
+	control := http.NewServeMux()
+	control.Handle("/webhooks/github", forge.Webhooks(s.controller))
+	control.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	s.http = &http.Server{
+		Handler:           byHost(s.controlHosts(), control, previews),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// Run serves until ctx is done, then finishes what is being answered, ends the attempts, which stay due, and returns.
+func (s *server) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.controller.Run(ctx) })
+	group.Go(func() error {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve on %s: %w", s.listener.Addr(), err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		if err := s.http.Shutdown(last); err != nil {
+			return s.http.Close()
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+func (s *server) port() int { return s.listener.Addr().(*net.TCPAddr).Port }
+
+// lobby returns the address of the lobby as it stands in the routes: our own listener, always by an IP address.
+func (s *server) lobby() string {
+	host, _, _ := net.SplitHostPort(s.listener.Addr().String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + withPort("http", host, s.port())
+}
+
+// controlHosts returns the hosts at which the control plane answers.
+func (s *server) controlHosts() map[string]bool {
+	return map[string]bool{s.Domain: true, hostname(s.controlURL(s.port())): true, "localhost": true}
+}
+
+// byHost tells the control plane from the previews. An IP address is the control plane's too.
+func byHost(controlHosts map[string]bool, control, previews http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := strings.ToLower(hostname("http://" + r.Host))
+		if controlHosts[host] || net.ParseIP(host) != nil {
+			control.ServeHTTP(w, r)
+			return
+		}
+		previews.ServeHTTP(w, r)
+	})
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"vitrine/bot/githubsim"
+)
+
+// The cast of the demo.
+const (
+	storyRepository = "acme/shop"
+	storyDeveloper  = "ana"      // may write
+	storyPassword   = "demo"     // everybody's
+	storyStranger   = "stranger" // may read
+)
+
+// stepTime bounds each step of the story.
+const stepTime = 2 * time.Minute
+
+// A story plays the life of pull requests between a Vitrine and a simulated GitHub, from outside, and checks what people see.
+type story struct {
+	github *githubsim.Server
+	web    string                    // where the simulated GitHub answers
+	link   func(label string) string // opens a preview
+	client *http.Client              // reaches previews
+	say    func(format string, args ...any)
+	base   string // the image that the sample repository builds on
+	// left lists what there is of the previews on the engine: "container NAME", "network NAME", "image REFERENCE".
+	left func(ctx context.Context) ([]string, error)
+}
+
+// A step is one part of the story.
+type step struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (s *story) steps() []step {
+	return []step{
+		{"a pull request is opened and its preview answers", s.open},
+		{"a push brings the new version without a failed request", s.push},
+		{"a broken commit is shown, and the old version stays", s.breakIt},
+		{"/extend 3d moves the end", s.extend},
+		{"a second pull request stands beside the first", s.second},
+		{"a stranger's command is refused", s.refuse},
+		{"both are closed and nothing is left", s.close},
+	}
+}
+
+// play goes through the steps and names the one that goes wrong.
+func (s *story) play(ctx context.Context) error {
+	for i, step := range s.steps() {
+		began := time.Now()
+		bounded, cancel := context.WithTimeoutCause(ctx, stepTime, fmt.Errorf("not done after %s", stepTime))
+		err := step.run(bounded)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("step %d, %s: %w", i+1, step.name, err)
+		}
+		s.say("  ok  %d  %-55s %6.1f s\n", i+1, step.name, time.Since(began).Seconds())
+	}
+	return nil
+}
+
+func (s *story) open(ctx context.Context) error {
+	if _, err := s.openStock(ctx); err != nil {
+		return err
+	}
+	if err := s.answers(ctx, "shop-pr-1", "Stock: 12"); err != nil {
+		return err
+	}
+	if err := s.answers(ctx, "shop-stock", "Stock: 12"); err != nil {
+		return fmt.Errorf("the branch's own address: %w", err)
+	}
+	return s.comment(ctx, 1, "### Preview: ready")
+}
+
+// openStock commits to the branch stock and opens the first pull request.
+func (s *story) openStock(ctx context.Context) (string, error) {
+	sha, err := s.github.Commit(ctx, githubsim.Change{
+		Repository: storyRepository, Branch: "stock", Author: storyDeveloper, Message: "Show stock on product page",
+		Files: map[string]string{"web/index.html": samplePage("Stock")},
+	})
+	if err != nil {
+		return "", err
+	}
+	_, err = s.github.OpenPullRequest(ctx, githubsim.PullRequest{
+		Repository: storyRepository, Head: "stock", Title: "Show stock on product page", Author: storyDeveloper,
+	})
+	return sha, err
+}
+
+// push changes a file with a real git while the preview is being visited.
+func (s *story) push(ctx context.Context) error {
+	visit, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, 1)
+	go func() { failed <- s.visit(visit, "shop-pr-1") }()
+
+	err := s.gitPush(ctx, "stock", "web/index.html", samplePage("Bestand"), "German label")
+	if err == nil {
+		err = s.answers(ctx, "shop-pr-1", "Bestand: 12")
+	}
+	if err == nil {
+		err = s.until(ctx, "only the new version's containers are left", func() (bool, error) {
+			left, err := s.left(ctx)
+			return len(slices.DeleteFunc(left, func(o string) bool { return !strings.HasPrefix(o, "container ") })) == sampleServices, err
+		})
+	}
+	stop()
+	return errors.Join(err, <-failed)
+}
+
+// visit asks for the page until ctx is done, and returns the first request that failed.
+func (s *story) visit(ctx context.Context, label string) error {
+	for ctx.Err() == nil {
+		status, body, err := s.get(ctx, label)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("a request failed during the push: %w", err)
+		case status != http.StatusOK:
+			return fmt.Errorf("a request during the push was answered %d: %s", status, firstLine(body))
+		}
+	}
+	return nil
+}
+
+func (s *story) breakIt(ctx context.Context) error {
+	_, err := s.github.Commit(ctx, githubsim.Change{
+		Repository: storyRepository, Branch: "stock", Author: storyDeveloper, Message: "Break the build",
+		Files: map[string]string{"web/Dockerfile": "FROM scratch\nCOPY missing.html /srv/\n"},
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.comment(ctx, 1, "### Preview: failed", "web/Dockerfile:2", "is still served"); err != nil {
+		return err
+	}
+	return s.answers(ctx, "shop-pr-1", "Bestand: 12")
+}
+
+// endPattern finds the day that the comment names as the preview's end.
+var endPattern = regexp.MustCompile(`Until (\d+ [A-Z][a-z]+)`)
+
+func (s *story) extend(ctx context.Context) error {
+	// The comment of a failure does not name the end: mend the build first.
+	fixed, err := s.github.Commit(ctx, githubsim.Change{
+		Repository: storyRepository, Branch: "stock", Author: storyDeveloper, Message: "Mend the build",
+		Files: map[string]string{"web/Dockerfile": sampleFiles(s.base)["web/Dockerfile"]},
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.comment(ctx, 1, "### Preview: ready", fixed[:7]); err != nil {
+		return err
+	}
+	before := endPattern.FindString(s.sticky(1))
+	id, err := s.github.Comment(storyRepository, 1, storyDeveloper, "/extend 3d")
+	if err != nil {
+		return err
+	}
+	if err := s.reaction(ctx, 1, id, "rocket"); err != nil {
+		return err
+	}
+	return s.until(ctx, "the comment names a later end than "+before, func() (bool, error) {
+		after := endPattern.FindString(s.sticky(1))
+		return after != "" && after != before, nil
+	})
+}
+
+func (s *story) second(ctx context.Context) error {
+	_, err := s.github.Commit(ctx, githubsim.Change{
+		Repository: storyRepository, Branch: "more-stock", Author: storyDeveloper, Message: "Order more",
+		Files: map[string]string{"api/stock.json": "{\"pieces\": 99}\n"},
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.github.OpenPullRequest(ctx, githubsim.PullRequest{
+		Repository: storyRepository, Head: "more-stock", Title: "Order more", Author: storyDeveloper,
+	}); err != nil {
+		return err
+	}
+	if err := s.answers(ctx, "shop-pr-2", "99"); err != nil {
+		return err
+	}
+	return s.answers(ctx, "shop-pr-1", "Bestand: 12")
+}
+
+func (s *story) refuse(ctx context.Context) error {
+	id, err := s.github.Comment(storyRepository, 1, storyStranger, "/destroy")
+	if err != nil {
+		return err
+	}
+	if err := s.reaction(ctx, 1, id, "confused"); err != nil {
+		return err
+	}
+	return s.answers(ctx, "shop-pr-1", "Bestand: 12")
+}
+
+func (s *story) close(ctx context.Context) error {
+	for _, number := range []int{1, 2} {
+		if err := s.github.ClosePullRequest(storyRepository, number, storyDeveloper); err != nil {
+			return err
+		}
+	}
+	for _, number := range []int{1, 2} {
+		if err := s.comment(ctx, number, "Preview removed"); err != nil {
+			return err
+		}
+	}
+	if err := s.until(ctx, "nothing is left on the engine", func() (bool, error) {
+		left, err := s.left(ctx)
+		return len(left) == 0, err
+	}); err != nil {
+		return err
+	}
+	for _, label := range []string{"shop-pr-1", "shop-pr-2", "shop-stock"} {
+		if status, _, err := s.get(ctx, label); err != nil || status != http.StatusGone {
+			return fmt.Errorf("%s answered %d (%v), want 410", s.link(label), status, err)
+		}
+	}
+	return nil
+}
