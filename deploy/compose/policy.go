@@ -56,7 +56,7 @@ func refused() map[tree.Path]string {
 }
 
 // maxEntries is the most that a list or a mapping may have, which is many more than people write. compose-go's work grows with their square.
-const maxEntries = 500
+const maxEntries = 250
 
 // A policy holds a document against the rules and copies what passes.
 type policy struct {

@@ -112,25 +112,32 @@ func (r *reading) securityOptions(service string, options *node) {
 	r.findings.omit(service, "security_opt is left out", "no container may gain privileges anyway")
 }
 
-// portRanges keeps compose-go from writing out long ranges.
+// portRanges keeps compose-go from writing out long ranges, or many.
 func (r *reading) portRanges(service string, ports *node) {
 	const most = 100
 	if ports == nil {
 		return
 	}
-	if len(ports.items) > most {
-		r.findings.add(ports.line, "services.%s.ports: there are %d of them; %d are supported", service, len(ports.items), most)
-		return
-	}
+	count := 0
+	defer func() {
+		if count > most {
+			r.findings.add(ports.line, "services.%s.ports: there are more than %d of them; name the one that answers HTTP", service, most)
+		}
+	}()
 	for i, p := range ports.items {
 		text := r.variables.value(p)
-		long := slices.ContainsFunc(portRange.FindAllStringSubmatch(text, -1), func(span []string) bool {
+		width := 1
+		for _, span := range portRange.FindAllStringSubmatch(text, -1) {
 			from, to := number(span[1]), number(span[2])
-			return to-from >= most || from < 0 || to < 0
-		})
-		if long {
-			r.findings.add(p.line, "services.%s.ports[%d]: at most %d ports in a range are supported; name the one that answers HTTP", service, i, most)
-		} else if _, err := types.ParsePortConfig(text); err != nil && p.kind == scalar {
+			if from < 0 || to < 0 {
+				to = from + most
+			}
+			width = max(width, to-from+1)
+		}
+		if count += width; count > most {
+			return
+		}
+		if _, err := types.ParsePortConfig(text); err != nil && p.kind == scalar {
 			r.findings.add(p.line, "services.%s.ports[%d]: %q is no port; write the container's, such as \"8080\"", service, i, shown(text))
 		}
 	}
