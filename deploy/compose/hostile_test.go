@@ -111,7 +111,7 @@ func TestFilesThatGrow(t *testing.T) {
 		"volumes":                  {"services:\n" + service + threeWithVolumes() + "volumes:\n" + keys("  v%d:\n", 90), "the services use 90 volumes; a preview may have 50"},
 		"nested template":          {"services:\n" + service + "    user: \"" + strings.Repeat("${A:-", 20_000) + strings.Repeat("}", 20_000) + "\"\n", "a value with variables may have"},
 		"template":                 {"services:\n" + service + "    user: \"" + strings.Repeat("$A", 20_000) + "\"\n", "a value with variables may have"},
-		"variables": {"services:\n" + service + "    environment:\n" + keys("      K%d: "+strings.Repeat("$A", 30)+"\n", 400),
+		"variables": {"services:\n" + service + "    environment:\n" + keys("      K%d: "+strings.Repeat("$A", 60)+"\n", 200),
 			"the file uses variables more than 5000 times"},
 	}
 	for name, tt := range tests {
