@@ -59,7 +59,7 @@ type Bot struct {
 	apps   *installations
 
 	mu     sync.Mutex
-	lost   map[string]bool    // outputs that the App has no permission for, and that were logged
+	lost   map[string]bool    // outputs that GitHub does not take, and that were logged
 	shown  map[int64][32]byte // what this process last wrote into a comment, by its number
 	botted string             // the App's login, once it was asked for
 }
@@ -126,13 +126,13 @@ func isHTTP(address string) bool {
 // lose notes that an output cannot be brought out, for want of a permission or of the place where it belongs. The first time in this process
 // it is logged, as repeating it helps nobody.
 func (b *Bot) lose(output, repo string, err error) {
-	key := output + " " + repo
+	key := fmt.Sprintf("%s %s %d", output, repo, statusOf(err))
 	b.mu.Lock()
 	known := b.lost[key]
 	b.lost[key] = true
 	b.mu.Unlock()
 	if !known {
-		b.config.Log.Warn("GitHub does not let the App write this; check the App's permissions and where it is installed",
+		b.config.Log.Warn("GitHub does not take this from the App: a permission is missing, or the place is gone; said once",
 			"output", output, "repo", repo, "error", err)
 	}
 }

@@ -81,7 +81,7 @@ func TestWebhooks(t *testing.T) {
 		"ping":               {body: `{"zen":"x"}`, header: map[string]string{"X-GitHub-Event": "ping"}, status: 202, message: "nothing to do"},
 		"an unhandled kind":  {body: strings.Replace(opened, "opened", "assigned", 1), status: 202, message: "nothing to do"},
 		"too large":          {body: strings.Repeat(" ", maxBody+1), status: 413, message: "25 MiB"},
-		"large, but allowed": {body: opened + strings.Repeat(" ", maxBody-len(opened)), status: 202, message: "accepted", accepted: 1},
+		"large, but allowed": {body: "{}" + strings.Repeat(" ", maxBody-2), header: map[string]string{"X-GitHub-Event": "ping"}, status: 202, message: "nothing to do"},
 		"GET":                {method: http.MethodGet, status: 405, message: "POST"},
 		"PUT":                {method: http.MethodPut, body: opened, status: 405, message: "POST"},
 	}
