@@ -174,12 +174,12 @@ func (t *tx) sharedHosts(ctx context.Context, e deployments.Environment) ([]host
 	return all(ctx, t, scanHost, query, e.ID, e.Origin.Repo, branch)
 }
 
-// byBranch picks the environments that a branch's host may serve, the present one first: what is up before what is gone, what is live
-// before what is not, the tracked branch's own before pull requests, older pull requests before newer ones.
+// byBranch picks the environment that a branch's host is to serve: what is live before what is not (also while it is on its way out: TakeDown
+// moves the host), then what is up before what is gone, the tracked branch's own before pull requests, older pull requests before newer ones.
 const byBranch = `SELECT ` + environmentColumns + ` FROM environments
 	WHERE repo = ?1 AND (pull_request = 0 AND branch = ?2
 		OR pull_request > 0 AND json_extract(sources, '$[0].repo') = ?1 AND json_extract(sources, '$[0].branch') = ?2)
-	ORDER BY intent <> 'up', live IS NULL, pull_request LIMIT 1`
+	ORDER BY live IS NULL, live IS NULL AND intent <> 'up', pull_request LIMIT 1`
 
 // server returns the environment that a host is to serve, which may be gone, or ErrNotFound.
 func (t *tx) server(ctx context.Context, h host) (deployments.Environment, error) {

@@ -113,11 +113,12 @@ func (t *tx) assign(ctx context.Context, routes []deployments.Route, h host) ([]
 	if err != nil && !errors.Is(err, deployments.ErrNotFound) {
 		return nil, err
 	}
-	if err != nil || e.Intent != deployments.Up {
+	if err != nil || e.Live == 0 && e.Intent != deployments.Up {
 		return t.remove(ctx, routes, h.label)
 	}
 	var backends []string
 	if e.Live != 0 {
+		// The host of its name serves nothing else while it is live: no environment comes before a tracked branch's own in byBranch.
 		own, err := t.record(ctx, e.Name)
 		if err != nil {
 			return nil, err

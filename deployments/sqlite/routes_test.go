@@ -136,6 +136,18 @@ func TestTheTrackedBranchHasItsHost(t *testing.T) {
 	f.wantTable("the pull request is closed", f.down(pull(1)), "shop-pr-1 removed", "shop-main -> shop-main http://10.213.0.98:8080")
 }
 
+func TestABranchThatComesBackBeforeItIsTakenDownKeepsItsHost(t *testing.T) {
+	f := newFixture(t)
+	f.up(tracked("main"), commit(1, "main"))
+	f.accept(closed(tracked("main")))
+	f.accept(push(pull(1), commit(1, "main")))
+	_, routes := f.deploy(pull(1))
+	f.wantTable("on its way out", routes, "shop-pr-1 -> shop-pr-1 http://10.213.0.34:8080", "shop-main -> shop-main http://10.213.0.2:8080")
+	f.accept(push(tracked("main"), commit(1, "main")), push(pull(1), commit(2, "main")))
+	_, routes = f.deploy(pull(1))
+	f.wantTable("back", routes, "shop-pr-1 -> shop-pr-1 http://10.213.0.66:8080", "shop-main -> shop-main http://10.213.0.2:8080")
+}
+
 func TestAPullRequestOfAnotherBranchGivesTheHostBack(t *testing.T) {
 	f := newFixture(t)
 	f.up(pull(1), commit(1, "login"))

@@ -1,0 +1,437 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"vitrine/deployments"
+)
+
+// A machine does to a store what a controller, a forge and people might do, in any order, and remembers what must hold between two steps.
+type machine struct {
+	*Store
+	ctx      context.Context
+	dir      string
+	clock    *clock
+	attempts []deployments.Deployment // as the controller knows them
+
+	owners  map[string]string            // of every label seen
+	records map[string]deployments.Route // the last one seen of each host
+	changes map[int64]int64              // the change number of each environment
+	guids   int
+}
+
+// Few origins and branches, so that they meet.
+var origins = []deployments.Origin{pull(1), pull(2), tracked("main")}
+
+func TestAnyOrderKeepsTheInvariants(t *testing.T) {
+	checks, steps := "50", "80" // short runs seldom come to a second deployment
+	if testing.Short() {
+		checks = "10"
+	}
+	must("", flag.Set("rapid.checks", checks))
+	must("", flag.Set("rapid.steps", steps))
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "vitrine-machine-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		m := &machine{
+			ctx: t.Context(), dir: dir, clock: &clock{now: start},
+			owners: make(map[string]string), records: make(map[string]deployments.Route), changes: make(map[int64]int64),
+		}
+		m.open(t)
+		t.Cleanup(func() { m.Close() })
+		t.Repeat(map[string]func(*rapid.T){
+			"accept": m.accept, "ask": m.ask, "resolve": m.resolve, "claim": m.claim, "save": m.save, "switch": m.switchTo, "settle": m.settle,
+			"take down": m.takeDown, "taken down": m.takenDown, "removed": m.removed, "lobby": m.lobby, "postpone": m.postpone,
+			"restart": m.restart, "bring up": m.bringUp, "": m.check,
+		})
+	})
+}
+
+func (m *machine) open(t *rapid.T) {
+	s, err := Open(m.ctx, m.dir, options(m.clock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What outlives a crash of the machine is not the question here.
+	if _, err := s.writer.Exec(`PRAGMA synchronous = OFF`); err != nil {
+		t.Fatal(err)
+	}
+	m.Store = s
+}
+
+// restart opens the store anew, as after a crash.
+func (m *machine) restart(t *rapid.T) {
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m.open(t)
+	if err := m.Interrupt(m.ctx, "the process ended"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func drawWant(t *rapid.T, o deployments.Origin) deployments.Want {
+	w := deployments.Want{
+		Origin: o, Cause: "a cause", By: rapid.SampledFrom([]deployments.By{deployments.ByEvent, deployments.ByHand}).Draw(t, "by"),
+		Intent: rapid.SampledFrom([]deployments.Intent{deployments.Up, deployments.Up, deployments.Gone}).Draw(t, "intent"),
+		Force:  rapid.Bool().Draw(t, "force"),
+	}
+	if w.Intent == deployments.Up {
+		branch := o.Branch
+		if branch == "" {
+			branch = rapid.SampledFrom([]string{"main", "login"}).Draw(t, "branch")
+		}
+		w.Source = commit(rapid.IntRange(1, 3).Draw(t, "commit"), branch)
+	}
+	return w
+}
+
+func (m *machine) accept(t *rapid.T) {
+	m.clock.Add(time.Second)
+	m.guids++
+	d := deployments.Delivery{GUID: fmt.Sprint(m.guids)}
+	for range rapid.IntRange(1, 2).Draw(t, "wants") {
+		d.Wants = append(d.Wants, drawWant(t, rapid.SampledFrom(origins).Draw(t, "origin")))
+	}
+	if _, err := m.Accept(m.ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	before := m.dump(t)
+	if raised, err := m.Accept(m.ctx, d); err != nil || len(raised) != 0 || !slices.Equal(before, m.dump(t)) {
+		t.Fatalf("the same delivery again: raised %v, %v", raised, err)
+	}
+}
+
+func (m *machine) ask(t *rapid.T) {
+	o := rapid.SampledFrom(origins).Draw(t, "origin")
+	if _, err := m.Accept(m.ctx, deployments.Delivery{Requests: []deployments.Request{{Origin: o}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *machine) resolve(t *rapid.T) {
+	due, err := m.Requests(m.ctx, m.clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending := make(map[deployments.Origin]bool)
+	for _, r := range due {
+		if r.State != deployments.RequestPending {
+			if err := m.Answered(m.ctx, r.ID, r.State); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if pending[r.Origin] {
+			t.Fatalf("two requests of %s are to be resolved at once", r.Origin.Key())
+		}
+		pending[r.Origin] = true
+		resolution := deployments.Resolution{State: deployments.RequestTaken, Wants: []deployments.Want{drawWant(t, r.Origin)}}
+		if _, err := m.Resolve(m.ctx, r.ID, resolution); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// environment draws one of those that are there and that fit.
+func (m *machine) environment(t *rapid.T, fits func(deployments.Environment) bool) deployments.Environment {
+	var list []deployments.Environment
+	for _, o := range origins {
+		e, err := m.EnvironmentOf(m.ctx, o.Key())
+		if err != nil && !errors.Is(err, deployments.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if err == nil && fits(e) {
+			list = append(list, e)
+		}
+	}
+	if len(list) == 0 {
+		t.Skip("there is no such environment")
+	}
+	return list[rapid.IntRange(0, len(list)-1).Draw(t, "environment")]
+}
+
+func anyOne(deployments.Environment) bool { return true }
+
+func unsettled(e deployments.Environment) bool { return e.Generation > e.Observed }
+
+func unwanted(e deployments.Environment) bool { return e.Intent == deployments.Gone }
+
+func takenDown(e deployments.Environment) bool { return unwanted(e) && e.Live == 0 }
+
+func (m *machine) claim(t *rapid.T) { m.claimFor(t, m.environment(t, unsettled).ID) }
+
+func (m *machine) claimFor(t *rapid.T, environment int64) {
+	d, err := m.Claim(m.ctx, environment, netip.MustParsePrefix("10.213.0.0/24"))
+	if errors.Is(err, deployments.ErrNoSubnet) {
+		t.Skip("no free subnet")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.attempts = append(m.attempts, d)
+}
+
+// attempt draws one of those that were ever claimed, mostly the newest, and says whether it may still write.
+func (m *machine) attempt(t *rapid.T) (d deployments.Deployment, e deployments.Environment, fresh bool) {
+	if len(m.attempts) == 0 {
+		t.Skip("no attempt")
+	}
+	back := rapid.SampledFrom([]int{0, 0, 0, 1, 2, 5}).Draw(t, "back")
+	d = m.attempts[max(0, len(m.attempts)-1-back)]
+	stored, err := m.Deployment(m.ctx, d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err = m.Environment(m.ctx, d.Environment); err != nil {
+		t.Fatal(err)
+	}
+	return d, e, stored.Generation == e.Generation && stored.Phase.Running()
+}
+
+// fenced runs a write of an attempt, which must go through where it is fresh and write nothing where it is not.
+func (m *machine) fenced(t *rapid.T, fresh bool, write func() error) {
+	before := m.dump(t)
+	err := write()
+	switch {
+	case fresh && err != nil:
+		t.Fatal(err)
+	case !fresh && !errors.Is(err, deployments.ErrSuperseded):
+		t.Fatalf("a stale attempt wrote: %v", err)
+	case !fresh && !slices.Equal(before, m.dump(t)):
+		t.Fatal("a stale attempt was refused, and wrote all the same")
+	}
+}
+
+func (m *machine) save(t *rapid.T) {
+	d, e, fresh := m.attempt(t)
+	d.Phase = rapid.SampledFrom([]deployments.Phase{deployments.Fetching, deployments.Building, deployments.Starting}).Draw(t, "phase")
+	m.fenced(t, fresh, func() error { return m.Adopt(m.ctx, d, deployments.Head{Open: true, Source: e.Source()}) })
+	m.fenced(t, fresh, func() error { return m.Save(m.ctx, d) })
+}
+
+func (m *machine) switchTo(t *rapid.T) {
+	d, e, fresh := m.attempt(t)
+	services := rapid.SampledFrom([][]string{{"web"}, {"web", "api"}, {"api", "web"}}).Draw(t, "services")
+	if fresh {
+		if _, err := m.Reserve(m.ctx, e.ID, services); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.fenced(t, fresh && e.Intent == deployments.Up, func() error {
+		_, err := m.Switch(m.ctx, d, backends(d, services...), m.clock.Now())
+		return err
+	})
+}
+
+// bringUp takes the steps that a push takes when nothing comes between, so that most runs have something live.
+func (m *machine) bringUp(t *rapid.T) {
+	w := drawWant(t, rapid.SampledFrom(origins).Draw(t, "origin"))
+	w.Intent, w.Force = deployments.Up, true
+	if w.Source.SHA == "" {
+		w.Source = commit(1, "main")
+	}
+	raised, err := m.Accept(m.ctx, deployments.Delivery{Wants: []deployments.Want{w}})
+	if err != nil || len(raised) != 1 {
+		t.Fatalf("a forced want raised %v, %v", raised, err)
+	}
+	m.claimFor(t, raised[0].ID)
+	d := m.attempts[len(m.attempts)-1]
+	if err := m.Adopt(m.ctx, d, deployments.Head{Open: true, Source: w.Source}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Reserve(m.ctx, d.Environment, []string{"web"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Switch(m.ctx, d, backends(d, "web"), m.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *machine) settle(t *rapid.T) {
+	d, e, fresh := m.attempt(t)
+	d.Phase = rapid.SampledFrom([]deployments.Phase{
+		deployments.Failed, deployments.Ready, deployments.Superseded, deployments.Cancelled,
+	}).Draw(t, "phase")
+	if d.Phase == deployments.Superseded || d.Phase == deployments.Cancelled {
+		if err := m.Settle(m.ctx, d); err != nil {
+			t.Fatal(err)
+		}
+		after, err := m.Environment(m.ctx, e.ID)
+		if err != nil || after.Observed != e.Observed || after.Live != e.Live {
+			t.Fatalf("settled as %s: %v, environment %+v", d.Phase, err, after)
+		}
+		return
+	}
+	if d.Phase == deployments.Ready && e.Live == 0 {
+		d.Phase = deployments.Failed
+	}
+	m.fenced(t, fresh && e.Intent == deployments.Up, func() error { return m.Settle(m.ctx, d) })
+}
+
+func drawBehind(t *rapid.T) int64 { return int64(rapid.SampledFrom([]int{0, 0, 1}).Draw(t, "behind")) }
+
+func (m *machine) takeDown(t *rapid.T) {
+	e, behind := m.environment(t, unwanted), drawBehind(t)
+	m.fenced(t, behind == 0, func() error {
+		_, err := m.TakeDown(m.ctx, e.ID, e.Generation-behind)
+		return err
+	})
+}
+
+func (m *machine) takenDown(t *rapid.T) {
+	e, behind := m.environment(t, takenDown), drawBehind(t)
+	m.fenced(t, behind == 0, func() error { return m.TakenDown(m.ctx, e.ID, e.Generation-behind) })
+}
+
+func (m *machine) postpone(t *rapid.T) {
+	e, behind := m.environment(t, anyOne), drawBehind(t)
+	m.fenced(t, behind == 0, func() error {
+		return m.Postpone(m.ctx, e.ID, e.Generation-behind, m.clock.Now().Add(time.Minute), "for GitHub")
+	})
+}
+
+func (m *machine) removed(t *rapid.T) {
+	for _, d := range m.owned(t) {
+		err := m.Removed(m.ctx, d.ID)
+		if refused := d.Phase.Running() || d.Phase == deployments.Ready; refused != (err != nil) {
+			t.Fatalf("Removed of one that is %s: %v", d.Phase, err)
+		}
+	}
+}
+
+func (m *machine) lobby(t *rapid.T) {
+	if _, err := m.Lobby(m.ctx, m.environment(t, anyOne).ID); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *machine) owned(t *rapid.T) []deployments.Deployment {
+	list, err := m.Owned(m.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func (m *machine) dump(t *rapid.T) []string {
+	list, err := dump(m.reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// check holds the store against what must be true at any time.
+func (m *machine) check(t *rapid.T) {
+	live := make(map[string]deployments.Deployment) // by the environment's name
+	subnets := make(map[netip.Prefix]int64)
+	for _, d := range m.owned(t) {
+		if other := subnets[d.Subnet]; other != 0 {
+			t.Fatalf("deployments %d and %d share %s", other, d.ID, d.Subnet)
+		}
+		subnets[d.Subnet] = d.ID
+	}
+	for _, o := range origins {
+		e, err := m.EnvironmentOf(m.ctx, o.Key())
+		if errors.Is(err, deployments.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.checkEnvironment(t, e)
+		if e.Live != 0 {
+			if live[e.Name], err = m.Deployment(m.ctx, e.Live); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	m.checkHosts(t)
+	m.checkRecords(t, live)
+}
+
+func (m *machine) checkEnvironment(t *rapid.T, e deployments.Environment) {
+	if e.Observed > e.Generation {
+		t.Fatalf("%s observed %d of %d generations", e.Name, e.Observed, e.Generation)
+	}
+	var ready, readyID, running, waiting, change int64
+	err := m.reader.QueryRow(`SELECT count(*) FILTER (WHERE phase = 'ready'), coalesce(max(id) FILTER (WHERE phase = 'ready'), 0),
+		count(*) FILTER (WHERE phase IN ('queued', 'fetching', 'building', 'starting')),
+		(SELECT count(*) FROM requests WHERE state = 'taken' AND environment_id = ?1 AND generation <= ?2),
+		(SELECT change FROM environments WHERE id = ?1)
+		FROM deployments WHERE environment_id = ?1`, e.ID, e.Observed).Scan(&ready, &readyID, &running, &waiting, &change)
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case ready > 1 || readyID != e.Live:
+		t.Fatalf("%s serves %d, and %d deployments are ready, the last %d", e.Name, e.Live, ready, readyID)
+	case running > 1:
+		t.Fatalf("%d attempts run for %s", running, e.Name)
+	case waiting > 0:
+		t.Fatalf("%d requests still wait for what %s has observed", waiting, e.Name)
+	case change < m.changes[e.ID]:
+		t.Fatalf("the change number of %s shrank", e.Name)
+	}
+	m.changes[e.ID] = change
+}
+
+func (m *machine) checkHosts(t *rapid.T) {
+	rows, err := m.reader.Query(`SELECT label, owner FROM hosts`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var label, owner string
+		if err := rows.Scan(&label, &owner); err != nil {
+			t.Fatal(err)
+		}
+		if before, seen := m.owners[label]; seen && before != owner {
+			t.Fatalf("%s belonged to %s, now to %s", label, before, owner)
+		}
+		m.owners[label] = owner
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkRecords holds every record against the one before, and its backends against what is live: what was taken down is never served.
+func (m *machine) checkRecords(t *rapid.T, live map[string]deployments.Deployment) {
+	routes, err := m.Routes(m.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range routes {
+		before := m.records[r.Host]
+		same := before.Identifier == r.Identifier && slices.Equal(before.Backends, r.Backends)
+		if r.Revision < before.Revision || r.Revision == before.Revision && !same {
+			t.Fatalf("record %+v after %+v", r, before)
+		}
+		m.records[r.Host] = r
+		for _, backend := range r.Backends {
+			u, err := url.Parse(backend)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := live[r.Identifier]; d.ID == 0 || !d.Subnet.Contains(netip.MustParseAddr(u.Hostname())) {
+				t.Fatalf("%s points at %s, and deployment %d in %s is live", r.Host, backend, d.ID, d.Subnet)
+			}
+		}
+	}
+}
