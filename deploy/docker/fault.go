@@ -53,14 +53,15 @@ func (s *start) exited(ctx context.Context, svc *service, status int64) error {
 	return s.fault(ctx, svc, reason)
 }
 
-// lasted returns " after 0.4 s", or nothing where the engine's times do not say.
+// lasted returns " after 0.4 s", or nothing where the engine's times do not say. A process that ends at once may have done so before the engine took
+// down that it began.
 func lasted(state *container.State) string {
 	from, err1 := time.Parse(time.RFC3339Nano, state.StartedAt)
 	to, err2 := time.Parse(time.RFC3339Nano, state.FinishedAt)
-	if err1 != nil || err2 != nil || to.Before(from) {
+	if err1 != nil || err2 != nil || to.IsZero() {
 		return ""
 	}
-	return " after " + seconds(to.Sub(from))
+	return " after " + seconds(max(0, to.Sub(from)))
 }
 
 // overdue returns the Fault of a service that took too long. last is what the last try of its check ended in.

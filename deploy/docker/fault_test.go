@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -53,6 +54,20 @@ func TestSeconds(t *testing.T) {
 	} {
 		if got := seconds(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestLasted(t *testing.T) {
+	const noon = "2026-03-01T12:00:00.5Z"
+	for _, test := range []struct{ from, to, want string }{
+		{noon, "2026-03-01T12:00:02Z", " after 1.5 s"},
+		{noon, "2026-03-01T12:00:00.4Z", " after 0 s"},
+		{noon, "0001-01-01T00:00:00Z", ""},
+		{noon, "", ""},
+	} {
+		if got := lasted(&container.State{StartedAt: test.from, FinishedAt: test.to}); got != test.want {
+			t.Errorf("from %s to %s: %q, want %q", test.from, test.to, got, test.want)
 		}
 	}
 }

@@ -46,6 +46,7 @@ type engine struct {
 
 // theEngine is set up by the first test that asks for it.
 var theEngine = sync.OnceValue(func() *engine {
+	asked.Store(true)
 	e := &engine{tag: "vitrine-test-" + random() + "/server:1"}
 	e.client, e.err = client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if e.err == nil {
@@ -53,6 +54,9 @@ var theEngine = sync.OnceValue(func() *engine {
 	}
 	return e
 })
+
+// asked is set once a test asked for the engine.
+var asked atomic.Bool
 
 // nextSubnet counts through the pool of these tests from a place of this run's own.
 var nextSubnet atomic.Uint32
@@ -77,7 +81,7 @@ func TestMain(m *testing.M) {
 
 // removeEngine takes the image away, if the tests had one.
 func removeEngine() error {
-	if testing.Short() {
+	if !asked.Load() {
 		return nil
 	}
 	e := theEngine()

@@ -188,12 +188,8 @@ func (s *start) watch(ctx, watching context.Context, svc *service, results <-cha
 	}
 }
 
-// finish is for when everything is up: the engine is told to keep it so, and the public services are asked what they answer.
+// finish is for when everything is up: the public services are asked what they answer, and the engine is told to keep everything so.
 func (s *start) finish(ctx context.Context) ([]deployments.Backend, error) {
-	err := together(ctx, s.services, func(ctx context.Context, svc *service) error { return s.keep(ctx, svc.id, svc.Container) })
-	if err != nil {
-		return nil, err
-	}
 	var public []*service
 	for _, svc := range s.services {
 		if svc.Public {
@@ -207,6 +203,7 @@ func (s *start) finish(ctx context.Context) ([]deployments.Backend, error) {
 			backends[i] = deployments.Backend{Service: svc.Service, URL: "http://" + svc.backend(), Answer: s.answer(ctx, svc)}
 		})
 	}
+	err := together(ctx, s.services, func(ctx context.Context, svc *service) error { return s.keep(ctx, svc.id, svc.Container) })
 	asked.Wait()
-	return backends, nil
+	return backends, err
 }
