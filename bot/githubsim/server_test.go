@@ -111,7 +111,7 @@ func (w *world) ok(err error) {
 func (w *world) receiveHook(rw http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		w.t.Errorf("read a webhook: %v", err)
+		return // the Server was closed while it sent
 	}
 	a := arrival{event: r.Header.Get("X-GitHub-Event"), guid: r.Header.Get("X-GitHub-Delivery"), header: r.Header, body: body}
 	if err := json.Unmarshal(body, &a.payload); err != nil {
