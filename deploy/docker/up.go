@@ -132,12 +132,12 @@ func (s *start) bring(ctx, watching context.Context, g *errgroup.Group, svc *ser
 	if err := s.check(ctx, svc); err != nil {
 		return err
 	}
-	close(svc.up)
 	if svc.Check.Kind == deploy.CheckExit {
 		s.progress(svc.Service, "completed")
 	} else {
 		s.progress(svc.Service, "healthy")
 	}
+	close(svc.up)
 	return nil
 }
 

@@ -92,12 +92,15 @@ func TestDependencies(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	t.Parallel()
+	// The checks that answer have time enough to do so on a busy machine.
 	checked := func(test ...string) deploy.Service {
 		s := web("web", "-say", "booting")
-		s.Health = &deploy.Health{Test: test, Timeout: 200 * time.Millisecond}
-		s.StartTimeout = time.Second
+		s.Health = &deploy.Health{Test: test}
+		s.StartTimeout = 5 * time.Second
 		return s
 	}
+	hanging := checked("CMD", "/server", "hang")
+	hanging.Health.Timeout = 200 * time.Millisecond
 	port := func(args ...string) deploy.Service {
 		s := web("web", args...)
 		s.StartTimeout = time.Second
@@ -123,9 +126,9 @@ func TestFaults(t *testing.T) {
 		"ends unasked":        {[]deploy.Service{web("web"), job("job", "-exit", "0")}, "job", []string{"exited with status 0", "service_completed_successfully"}, "exiting with 0"},
 		"awaited job fails":   {[]deploy.Service{needed, job("job", "-exit", "2")}, "job", []string{"exited with status 2"}, "exiting with 2"},
 		"awaited job lasts":   {[]deploy.Service{needed, slow}, "job", []string{"has not ended after 1 s"}, ""},
-		"never healthy":       {[]deploy.Service{checked("CMD", "/server", "fail")}, "web", []string{"is not healthy after 1 s", "exited with status 1: the database is not ready"}, "booting"},
-		"check hangs":         {[]deploy.Service{checked("CMD", "/server", "hang")}, "web", []string{"is not healthy after 1 s", "the check did not end within 0.2 s"}, "booting"},
-		"check without shell": {[]deploy.Service{checked("CMD-SHELL", "true")}, "web", []string{"is not healthy after 1 s", "/bin/sh"}, "booting"},
+		"never healthy":       {[]deploy.Service{checked("CMD", "/server", "fail")}, "web", []string{"is not healthy after 5 s", "exited with status 1: the database is not ready"}, "booting"},
+		"check hangs":         {[]deploy.Service{hanging}, "web", []string{"is not healthy after 5 s", "the check did not end within 0.2 s"}, "booting"},
+		"check without shell": {[]deploy.Service{checked("CMD-SHELL", "true")}, "web", []string{"is not healthy after 5 s", "/bin/sh"}, "booting"},
 		"nothing listens":     {[]deploy.Service{port("-listen", "none", "-say", "idle")}, "web", []string{"nothing listens on port 8080 (looked for 1 s)"}, "idle"},
 		"listens on loopback": {[]deploy.Service{port("-listen", "127.0.0.1:8080")}, "web", []string{"nothing listens on port 8080", "127.0.0.1:8080 only", "0.0.0.0"}, ""},
 		"listens elsewhere":   {[]deploy.Service{port("-listen", ":3000")}, "web", []string{"nothing listens on port 8080", "it listens on port 3000"}, ""},
