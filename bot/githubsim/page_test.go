@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"golang.org/x/net/html"
 )
 
 func (w *world) get(path string) int {
@@ -63,6 +64,43 @@ func TestMarkdown(t *testing.T) {
 			t.Errorf("%q became %q; want %q and never %q", c.in, got, c.want, c.never)
 		}
 	}
+}
+
+// FuzzRender looks for Markdown that becomes anything but harmless HTML.
+func FuzzRender(f *testing.F) {
+	p, err := newPages()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		"# x\n<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "<a href=\"java\tscript:x\">", "<svg><style><img src=x onerror=1>",
+		"| a |\n| - |\n| <b onclick=1> |", "<details open ontoggle=x>", "<http://x\" onmouseover=\"x>",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		out, err := p.render(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for z := html.NewTokenizer(strings.NewReader(string(out))); z.Next() != html.ErrorToken; {
+			token := z.Token()
+			if token.Type == html.TextToken {
+				continue
+			}
+			switch token.Data {
+			case "script", "style", "iframe", "object", "embed", "form", "button", "link", "meta", "base", "svg", "math", "textarea", "select":
+				t.Fatalf("%q became %q with <%s>", in, out, token.Data)
+			}
+			for _, a := range token.Attr {
+				scheme, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(a.Val)), ":")
+				link := a.Key == "href" || a.Key == "src" || a.Key == "cite"
+				if strings.HasPrefix(a.Key, "on") || a.Key == "style" || strings.HasPrefix(a.Key, "data-") || link && (scheme == "javascript" || scheme == "data") {
+					t.Fatalf("%q became %q with %s=%q", in, out, a.Key, a.Val)
+				}
+			}
+		}
+	})
 }
 
 func TestPages(t *testing.T) {

@@ -73,6 +73,9 @@ func (s *Server) DeleteBranch(ctx context.Context, fullName, branch, login strin
 	if err != nil {
 		return err
 	}
+	if branch == defaultBranch {
+		return fmt.Errorf("the branch %s of %s is its default, which cannot be deleted", branch, fullName)
+	}
 	if s.commitOf(r, "heads/"+branch) == "" {
 		return fmt.Errorf("there is no branch %s in %s", branch, fullName)
 	}

@@ -3,7 +3,7 @@
 //
 // It keeps its state in memory, and bare git repositories in a folder. It answers with GitHub's status codes and shapes, is as strict as
 // GitHub about tokens and permissions (and stricter in two places, see [App]), and sends webhooks to addresses of this machine only. Anybody
-// who can open a page may write a comment there in any account's name, so it must listen on loopback.
+// who can open a page may write a comment there in any account's name, so it must listen on loopback, and refuses requests for other hosts.
 package githubsim
 
 import (
@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -133,6 +134,10 @@ func (s *Server) Close() error {
 
 // ServeHTTP answers for the pages, git and the REST API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !isLocal(r.Host) && r.Host != strings.SplitN(s.url, "://", 2)[1] {
+		http.Error(w, "The simulated GitHub answers under a name of this machine only.", http.StatusMisdirectedRequest)
+		return
+	}
 	if f := s.intercept.Load(); f != nil && (*f)(w, r) {
 		return
 	}
@@ -141,6 +146,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.web.ServeHTTP(w, r)
+}
+
+// isLocal reports whether a host names this machine. Any other name in a request means that a foreign site had its name resolved to here, to
+// reach forms that need no sign-in.
+func isLocal(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = strings.Trim(host, "[]")
+	}
+	if ip := net.ParseIP(name); ip != nil {
+		return ip.IsLoopback()
+	}
+	name = strings.TrimSuffix(strings.ToLower(name), ".")
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
 // Intercept shows every later request to f first, so that tests can make faults: where f returns true it has answered, or waited and wants

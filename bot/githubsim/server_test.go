@@ -232,6 +232,7 @@ func TestScriptRefuses(t *testing.T) {
 		"a permission":          w.SetPermission("acme/shop", "ana", "owner"),
 		"nobody's permission":   w.SetPermission("acme/shop", "nobody", "read"),
 		"a missing branch":      w.DeleteBranch(ctx, "acme/shop", "missing", "ana"),
+		"the default branch":    w.DeleteBranch(ctx, "acme/shop", "main", "ana"),
 		"a missing pull":        w.ClosePullRequest("acme/shop", 7, "ana"),
 		"an open pull's reopen": w.ReopenPullRequest(ctx, "acme/shop", number, "ana"),
 		"an unknown delivery":   w.Redeliver("none"),
@@ -267,6 +268,22 @@ func TestIntercept(t *testing.T) {
 	w.Intercept(nil)
 	if _, _, err := w.app().Apps.Get(t.Context(), ""); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestForeignNamesAreRefused(t *testing.T) {
+	w := newWorld(t, false)
+	for host, want := range map[string]int{
+		"localhost:8091": 200, "127.0.0.1": 200, "[::1]:80": 200, "GitHub.Localhost.": 200, "rebound.example": 421, "192.0.2.1:80": 421,
+		"localhost.example": 421, "": 421,
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host = host
+		rec := httptest.NewRecorder()
+		w.ServeHTTP(rec, r)
+		if rec.Code != want {
+			t.Errorf("asked as %q it answers %d, want %d", host, rec.Code, want)
+		}
 	}
 }
 

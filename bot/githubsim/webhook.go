@@ -100,7 +100,7 @@ func dialLoopback(ctx context.Context, network, address string) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	if name := strings.TrimSuffix(strings.ToLower(host), "."); name == "localhost" || strings.HasSuffix(name, ".localhost") {
+	if net.ParseIP(host) == nil && isLocal(host) {
 		address = net.JoinHostPort("127.0.0.1", port)
 	}
 	dialer := net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
