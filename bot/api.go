@@ -131,7 +131,7 @@ func (r repository) editComment(ctx context.Context, id int64, body string) erro
 // ownComment returns the first comment on an issue, written since a time (the zero time: ever), that the App itself wrote and that holds the
 // marker; or nil. Other people's do not count: anybody can write a marker.
 func (r repository) ownComment(ctx context.Context, number int, marker string, since time.Time) (*github.IssueComment, error) {
-	login, err := r.bot.login(ctx)
+	login, err := r.bot.Login(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -156,8 +156,8 @@ func (r repository) ownComment(ctx context.Context, number int, marker string, s
 	}
 }
 
-// login returns the name that the App writes under.
-func (b *Bot) login(ctx context.Context) (string, error) {
+// Login returns the name that the App writes under, "vitrine[bot]". An error says that GitHub does not answer, or does not take the App's number and key.
+func (b *Bot) Login(ctx context.Context) (string, error) {
 	b.mu.Lock()
 	login := b.botted
 	b.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"vitrine"
+	"vitrine/bot"
 	"vitrine/bot/githubsim"
 	"vitrine/builder"
 )
@@ -85,7 +86,7 @@ func (d *demo) openGithub(c *demoCommand, dir string, webhooks net.Listener, sec
 		return err
 	}
 	d.web = fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
-	d.github, err = newGithub(d.web, dir, "http://"+webhooks.Addr().String()+"/webhooks/github", secret)
+	d.github, err = newGithub(d.web, dir, "http://"+webhooks.Addr().String()+bot.WebhookPath, secret)
 	if err != nil {
 		return err
 	}
@@ -130,7 +131,11 @@ func (d *demo) openServer(ctx context.Context, s settings, listener net.Listener
 		return err
 	}
 	check(d.out, "engine", "Docker "+engine)
-	if err := importSelf(ctx, srv.builder, d.base); err != nil {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this binary: %w", err)
+	}
+	if err := importBinary(ctx, srv.builder, self, d.base); err != nil {
 		return err
 	}
 	d.add(func() error { return d.clean(srv.builder) })

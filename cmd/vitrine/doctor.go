@@ -167,4 +167,3 @@ func (c *doctorCommand) dns(ctx context.Context) (string, error) {
 	}
 	return "*." + c.Domain + " -> " + strings.Join(addresses, ", "), nil
 }
-

@@ -136,7 +136,7 @@ func (s *server) openControl(key []byte) error {
 	}
 	s.add(previews.Close)
 	control := http.NewServeMux()
-	control.Handle("/webhooks/github", forge.Webhooks(s.controller))
+	control.Handle(bot.WebhookPath, forge.Webhooks(s.controller))
 	control.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	s.http = &http.Server{
 		Handler:           byHost(s.controlHosts(), control, previews),

@@ -11,18 +11,14 @@ import (
 	"vitrine/builder"
 )
 
-// importSelf makes an image that holds nothing but this binary, as /vitrine, so that the demo pulls nothing.
-func importSelf(ctx context.Context, b *builder.Builder, name string) error {
-	path, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this binary: %w", err)
-	}
+// importBinary makes an image that holds nothing but a binary, as /vitrine, so that the demo pulls nothing.
+func importBinary(ctx context.Context, b *builder.Builder, path, name string) error {
 	if err := checkStatic(path); err != nil {
 		return err
 	}
 	binary, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("read this binary: %w", err)
+		return fmt.Errorf("read the binary for the sample's image: %w", err)
 	}
 	defer binary.Close()
 	info, err := binary.Stat()

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"vitrine/bot/githubsim"
+)
+
+// The story of `vitrine demo --once`, with serve in a process of its own, and every word to GitHub held against GitHub's description.
+func TestStory(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.must(w.story().play(t.Context()))
+	w.stop()
+}
+
+func TestClosedWhileBuilding(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	s := w.story()
+	_, err := s.openStock(t.Context())
+	w.must(err)
+	w.eventually("the build runs", func() bool { return w.phase("building") })
+	w.must(w.github.ClosePullRequest(storyRepository, 1, storyDeveloper))
+	w.eventually("the environment is gone", func() bool {
+		return query[int](w, `SELECT COUNT(*) FROM environments WHERE intent = 'gone' AND observed = generation`) == 1
+	})
+	left, err := s.left(t.Context())
+	w.must(err)
+	if len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	if status, _, err := s.get(t.Context(), "shop-pr-1"); err != nil || status != http.StatusGone {
+		t.Errorf("the preview answers %d (%v), want 410", status, err)
+	}
+}
+
+func TestClosedAndReopened(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	s := w.story()
+	w.must(s.open(t.Context()))
+	w.must(w.github.ClosePullRequest(storyRepository, 1, storyDeveloper))
+	w.must(w.github.ReopenPullRequest(t.Context(), storyRepository, 1, storyDeveloper))
+	w.settled()
+	w.must(s.answers(t.Context(), "shop-pr-1", "Stock: 12"))
+	w.oneSet()
+}
+
+func TestForkIsSkipped(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.must(w.github.CreateUser("mallory", storyPassword))
+	fork, err := w.github.Fork(t.Context(), storyRepository, "mallory")
+	w.must(err)
+	_, err = w.github.Commit(t.Context(), githubsim.Change{
+		Repository: fork, Branch: "gift", Author: "mallory", Files: map[string]string{"web/index.html": samplePage("Gift")},
+	})
+	w.must(err)
+	number, err := w.github.OpenPullRequest(t.Context(), githubsim.PullRequest{
+		Repository: storyRepository, Head: "mallory:gift", Title: "A gift", Author: "mallory",
+	})
+	w.must(err)
+	w.eventually("the history says why", func() bool {
+		return strings.Contains(query[string](w, `SELECT text FROM events WHERE origin = ?`, "acme/shop#1"), "fork")
+	})
+	id, err := w.github.Comment(storyRepository, number, storyDeveloper, "/deploy")
+	w.must(err)
+	w.must(w.story().reaction(t.Context(), number, id, "confused"))
+	if n := query[int](w, `SELECT COUNT(*) FROM deployments`); n != 0 {
+		t.Errorf("%d deployments were made of a fork's code", n)
+	}
+}
+
+// A command is carried out and answered: /deploy brings back what /destroy took down.
+func TestCommands(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	s := w.story()
+	w.must(s.open(t.Context()))
+	command := func(text string) {
+		t.Helper()
+		id, err := w.github.Comment(storyRepository, 1, storyDeveloper, text)
+		w.must(err)
+		w.must(s.reaction(t.Context(), 1, id, "rocket"))
+	}
+	command("/destroy")
+	left, err := s.left(t.Context())
+	w.must(err)
+	if len(left) > 0 {
+		t.Errorf("left after /destroy: %q", left)
+	}
+	command("/deploy")
+	w.must(s.answers(t.Context(), "shop-pr-1", "Stock: 12"))
+	command("/help")
+	command("/status")
+	comments, err := w.github.Comments(storyRepository, 1)
+	w.must(err)
+	if len(comments) != 7 { // four commands, the preview's comment and two replies
+		t.Errorf("there are %d comments, want 7", len(comments))
+	}
+}
+
+// A tracked branch has an environment of its own, from .vitrine.yml at the default branch.
+func TestTrackedBranch(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	_, err := w.github.Commit(t.Context(), githubsim.Change{
+		Repository: storyRepository, Branch: "main", Author: storyDeveloper,
+		Files: map[string]string{".vitrine.yml": "branches: [main]\n", "web/index.html": samplePage("Main")},
+	})
+	w.must(err)
+	w.must(w.story().answers(t.Context(), "shop-main", "Main: 12"))
+}
+
+// phase reports whether an attempt is in the phase.
+func (w *world) phase(p string) bool {
+	w.Helper()
+	return query[int](w, `SELECT COUNT(*) FROM deployments WHERE phase = ?`, p) > 0
+}
+
+// settled waits until nothing is due, under way or to be removed.
+func (w *world) settled() {
+	w.Helper()
+	w.must(w.github.Settled(context.Background()))
+	w.eventually("everything is settled", func() bool {
+		return query[int](w, `SELECT COUNT(*) FROM environments WHERE observed < generation`) == 0 &&
+			query[int](w, `SELECT COUNT(*) FROM deployments WHERE removed_at = 0 AND phase <> 'ready'`) == 0
+	})
+}
+
+// oneSet checks that one set of the sample's containers is left, in one network.
+func (w *world) oneSet() {
+	w.Helper()
+	objects, err := w.left(context.Background())
+	w.must(err)
+	networks := 0
+	for _, o := range objects {
+		if strings.HasPrefix(o, "network ") {
+			networks++
+		}
+	}
+	if n := len(containers(objects)); n != sampleServices || networks != 1 {
+		w.Errorf("there are %d containers in %d networks, want %d in 1: %q", n, networks, sampleServices, objects)
+	}
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"vitrine/bot/githubsim"
+	"vitrine/bot/githubsim/conformance"
+	"vitrine/builder"
+	"vitrine/builder/registry"
+	"vitrine/deploy/docker"
+)
+
+// patience bounds whatever a test waits for.
+const patience = 2 * time.Minute
+
+// binary returns the path of the vitrine command, built once for all tests as `make build` does.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "vitrine-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "vitrine")
+	command := exec.Command("go", "build", "-trimpath", "-o", path, ".")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build vitrine: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+// A world is a simulated GitHub and a `vitrine serve` in a process of its own, which may be killed and started again.
+type world struct {
+	*testing.T
+	github   *githubsim.Server
+	web      string
+	base     string // the image that repositories may build on: the vitrine binary, as /vitrine
+	port     int
+	registry string
+	data     string
+	env      []string
+	logs     string // the file that serve writes to
+
+	process *exec.Cmd
+	exited  chan error
+}
+
+// newWorld makes a world whose serve was not started yet. extra are further VITRINE_ variables.
+func newWorld(t *testing.T, extra ...string) *world {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a Docker engine")
+	}
+	w := &world{
+		T: t, base: "vitrine-test-" + randomName() + ":base", port: freePort(t), registry: fmt.Sprintf("127.0.0.1:%d", freePort(t)),
+		data: filepath.Join(t.TempDir(), "data"), logs: filepath.Join(t.TempDir(), "serve.log"),
+	}
+	w.openGithub()
+	key := filepath.Join(t.TempDir(), "app.pem")
+	w.must(os.WriteFile(key, w.github.PrivateKeyPEM(), 0o600))
+	w.env = append([]string{
+		fmt.Sprintf("VITRINE_LISTEN=127.0.0.1:%d", w.port), "VITRINE_DATA=" + w.data, "VITRINE_REGISTRY_LISTEN=" + w.registry,
+		"VITRINE_TRUSTED_IMAGES=" + w.base, "VITRINE_SUBNETS=" + somePool().String(),
+		"VITRINE_GITHUB_URL=" + w.web, "VITRINE_GITHUB_API_URL=" + w.web + "/api/v3/",
+		fmt.Sprintf("VITRINE_GITHUB_APP_ID=%d", demoApp), "VITRINE_GITHUB_PRIVATE_KEY_FILE=" + key, "VITRINE_GITHUB_WEBHOOK_SECRET=secret",
+	}, extra...)
+	t.Cleanup(w.clean)
+	path, err := binary()
+	w.must(err)
+	b := w.builder()
+	defer b.Close()
+	w.must(importBinary(t.Context(), b, path, w.base))
+	w.must(cast(t.Context(), w.github, w.base))
+	return w
+}
+
+func (w *world) openGithub() {
+	var handler http.Handler
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
+	w.Cleanup(server.Close)
+	w.web = server.URL
+	var err error
+	w.github, err = newGithub(w.web, w.TempDir(), fmt.Sprintf("http://127.0.0.1:%d/webhooks/github", w.port), "secret")
+	w.must(err)
+	w.Cleanup(func() { w.must(w.github.Close()) })
+	handler = conformance.Conform(w.T, w.github)
+}
+
+// start starts serve and waits until it answers.
+func (w *world) start() {
+	w.Helper()
+	path, err := binary()
+	w.must(err)
+	log, err := os.OpenFile(w.logs, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	w.must(err)
+	defer log.Close()
+	w.process = exec.Command(path, "serve")
+	w.process.Env = append(os.Environ(), w.env...)
+	w.process.Stdout, w.process.Stderr = log, log
+	w.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	w.must(w.process.Start())
+	w.exited = make(chan error, 1)
+	go func(p *exec.Cmd, exited chan<- error) { exited <- p.Wait() }(w.process, w.exited)
+	health := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	w.eventually("serve answers", func() bool {
+		response, err := health.Get(fmt.Sprintf("http://127.0.0.1:%d/healthz", w.port))
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+}
+
+// kill ends serve as kill -9 does.
+func (w *world) kill() {
+	w.Helper()
+	w.must(w.process.Process.Kill())
+	<-w.exited
+	w.process = nil
+}
+
+// stop asks serve to end and expects that it does so without an error.
+func (w *world) stop() {
+	w.Helper()
+	w.must(w.process.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-w.exited:
+		w.must(err)
+	case <-time.After(patience):
+		w.Fatal("serve did not end after SIGTERM")
+	}
+	w.process = nil
+}
+
+func (w *world) story() *story {
+	client := &http.Client{Transport: loopbackTransport()}
+	w.Cleanup(client.CloseIdleConnections)
+	return &story{
+		github: w.github, web: w.web, base: w.base,
+		link:   func(label string) string { return fmt.Sprintf("http://%s.preview.localhost:%d", label, w.port) },
+		client: client,
+		say:    w.Logf,
+		left:   w.left,
+	}
+}
+
+// query reads one value from serve's database, which another process has open; the zero value where there is no row yet.
+func query[T any](w *world, text string, args ...any) (value T) {
+	w.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.data, "vitrine.db")+"?mode=ro&_pragma=busy_timeout(5000)")
+	w.must(err)
+	defer db.Close()
+	if err := db.QueryRow(text, args...).Scan(&value); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		w.Fatal(err)
+	}
+	return value
+}
+
+// left lists what serve has on the engine and in the registry's tags on it.
+func (w *world) left(ctx context.Context) ([]string, error) {
+	r, err := docker.New(docker.Config{Instance: w.instance()})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	objects, err := r.Objects(ctx)
+	if err != nil || w.process == nil {
+		return objects, err
+	}
+	b := w.builder()
+	defer b.Close()
+	references, err := b.References(ctx)
+	for _, reference := range references {
+		objects = append(objects, "image "+reference)
+	}
+	return objects, err
+}
+
+func (w *world) instance() string { return query[string](w, `SELECT instance FROM store`) }
+
+// builder returns one that sees serve's images.
+func (w *world) builder() *builder.Builder {
+	w.Helper()
+	instance := "none"
+	if _, err := os.Stat(filepath.Join(w.data, "vitrine.db")); err == nil {
+		instance = w.instance()
+	}
+	b, err := builder.New(builder.Config{DataDir: w.TempDir(), Instance: instance, Registry: w.registry, Log: slog.New(slog.DiscardHandler)})
+	w.must(err)
+	return b
+}
+
+// clean stops serve and removes everything of it from the engine.
+func (w *world) clean() {
+	ctx := context.Background()
+	if w.process != nil {
+		w.process.Process.Kill()
+		<-w.exited
+	}
+	if w.Failed() {
+		if log, err := os.ReadFile(w.logs); err == nil {
+			w.Logf("serve said:\n%s", log)
+		}
+	}
+	b := w.builder()
+	defer b.Close()
+	if _, err := os.Stat(filepath.Join(w.data, "vitrine.db")); err == nil {
+		r, err := docker.New(docker.Config{Instance: w.instance()})
+		w.must(err)
+		defer r.Close()
+		ids, err := r.Inventory(ctx)
+		w.must(err)
+		for _, id := range ids {
+			w.must(r.Down(ctx, id))
+		}
+		images, err := registry.Start(ctx, registry.Config{Root: filepath.Join(w.data, "registry"), Listen: w.registry})
+		w.must(err)
+		defer images.Close()
+		references, err := b.References(ctx)
+		w.must(err)
+		w.must(b.Remove(ctx, references))
+	}
+	w.must(b.RemoveImported(ctx, w.base))
+}
+
+// eventually waits until done says so.
+func (w *world) eventually(what string, done func() bool) {
+	w.Helper()
+	deadline := time.Now().Add(patience)
+	for !done() {
+		if time.Now().After(deadline) {
+			w.Fatalf("%s: not after %s", what, patience)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func containers(objects []string) (names []string) {
+	for _, o := range objects {
+		if name, ok := strings.CutPrefix(o, "container "); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
