@@ -3,6 +3,7 @@ package builder
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"strings"
 
 	"vitrine/deployments"
@@ -16,8 +17,11 @@ const (
 	hashDigits = 8
 )
 
+// hashed matches what could have been given a hash.
+var hashed = regexp.MustCompile(`-[0-9a-f]{8}$`)
+
 // component makes one component of a repository name of s (github.com/distribution/reference: lower-case letters and digits, with single
-// separators between them). Where that changes s, or s is too long, it ends in a hash of s.
+// separators between them). Where that changes s, or s is too long or looks as if it had been changed, it ends in a hash of s.
 func component(s string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(s) {
@@ -31,7 +35,7 @@ func component(s string) string {
 		}
 	}
 	c := single(b.String())
-	if c == s && len(c) <= maxComponent {
+	if c == s && c != "" && len(c) <= maxComponent && !hashed.MatchString(c) {
 		return c
 	}
 	c = strings.TrimRight(c[:min(len(c), maxComponent-hashDigits-1)], "._-")

@@ -45,6 +45,8 @@ func (b *Builder) solve(ctx context.Context, repo string, build deployments.Buil
 		return "", err
 	}
 	defer c.Close()
+	// Without this, a cancelled build would wait some seconds for the last reports of an engine that does not answer.
+	defer context.AfterFunc(ctx, func() { c.Close() })()
 
 	// What crosses the engine loses its type; what the frontend returns keeps it.
 	var refused error
@@ -77,8 +79,7 @@ func (b *Builder) solve(ctx context.Context, repo string, build deployments.Buil
 	return image.ID, nil
 }
 
-// buildkit returns a connection to the engine's BuildKit, for one build. When ctx is done it is cut, so that nothing waits for an engine that
-// does not answer.
+// buildkit returns a connection to the engine's BuildKit, for one build.
 func (b *Builder) buildkit(ctx context.Context) (*client.Client, error) {
 	c, err := client.New(ctx, "",
 		client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {

@@ -45,16 +45,14 @@ type slogHook struct{ log *slog.Logger }
 // Levels returns all levels.
 func (slogHook) Levels() []logrus.Level { return logrus.AllLevels }
 
-// Fire writes one entry. Answered requests are of interest in debugging only, and so are answers that something is not there, which distribution
-// logs as errors: every push begins with asking for what the registry has already.
+// Fire writes one entry. What distribution says of itself and of answered requests is of interest in debugging only. That goes for answers that
+// something is not there as well, which it logs as errors: every push begins with asking for what the registry has already.
 func (h slogHook) Fire(e *logrus.Entry) error {
 	level := slog.LevelError
 	status, answered := e.Data["http.response.status"].(int)
 	switch {
-	case e.Level >= logrus.DebugLevel, answered && status < 500:
+	case e.Level >= logrus.InfoLevel, answered && status < 500:
 		level = slog.LevelDebug
-	case e.Level == logrus.InfoLevel:
-		level = slog.LevelInfo
 	case e.Level == logrus.WarnLevel:
 		level = slog.LevelWarn
 	}
