@@ -75,6 +75,22 @@ func TestDeadMarksEnd(t *testing.T) {
 	}
 }
 
+func TestAMarkForAnOldListChangesNothing(t *testing.T) {
+	table := tableOf(time.Now, map[string][]string{"a": {"id", "http://10.0.0.1:80", "http://10.0.0.2:80"}})
+	old := table.Find("a")
+	table.MarkDead("a", old, 1)
+	table.apply(reading{lists: map[string][]string{"a": {"id", "http://10.0.0.3:80", "http://10.0.0.4:80"}}})
+	current := table.Find("a")
+	if table.Dead("a", current, 1) {
+		t.Error("a mark for the old list counts for the new one")
+	}
+	table.MarkDead("a", current, 0)
+	table.MarkDead("a", old, 1)
+	if !table.Dead("a", current, 0) || table.Dead("a", current, 1) {
+		t.Error("a late mark for the old list took the place of one for the new list")
+	}
+}
+
 func TestBackendURL(t *testing.T) {
 	for raw, ok := range map[string]bool{
 		"http://10.0.0.1:80": true, "http://[::1]:80": true, "https://example.test": true,

@@ -180,7 +180,7 @@ func underLoad(t *testing.T, methods []string, retire func(old *httptest.Server,
 			eventually(t, "a request is begun and done after the switch", func() bool { return asked[i].Load() >= begun+2 || t.Failed() })
 		}
 	}
-	for n := range 20 {
+	for n := range 12 {
 		next := httptest.NewServer(answering(fmt.Sprint(n + 1)))
 		h.route("shop", next.URL)
 		retire(current, moveOn)

@@ -77,7 +77,7 @@ func open(t testing.TB, trusted ...netip.Prefix) *house {
 		},
 		MaxIdleConnsPerHost: 64,
 	}
-	h.client = &http.Client{Transport: transport}
+	h.client = &http.Client{Transport: transport, Timeout: time.Minute}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		server.Close()

@@ -125,7 +125,7 @@ func TestALeavingVisitorIsNoticed(t *testing.T) {
 // An upload reaches the backend while it is still being sent, whole, and without being kept in memory.
 func TestUploadsStream(t *testing.T) {
 	h := open(t)
-	const size = 64 << 20
+	const size = 16 << 20
 	first := make(chan bool)
 	h.route("shop", backend(t, func(w http.ResponseWriter, r *http.Request) {
 		sum := sha256.New()
