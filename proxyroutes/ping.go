@@ -10,9 +10,9 @@ import (
 
 // Ping reports whether the Redis at an address as Config.URL's answers. It changes nothing there.
 func Ping(ctx context.Context, address string) error {
-	options, err := redis.ParseURL(address)
+	options, err := optionsOf(address)
 	if err != nil {
-		return fmt.Errorf("read the address of Redis: %w", err)
+		return err
 	}
 	client := redis.NewClient(options)
 	if err := errors.Join(client.Ping(ctx).Err(), client.Close()); err != nil {

@@ -96,17 +96,10 @@ func Open(ctx context.Context, c Config) (*Records, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	options, err := redis.ParseURL(c.URL)
+	options, err := optionsOf(c.URL)
 	if err != nil {
-		// The parser's error may quote the password.
-		return nil, errors.New("the Redis URL cannot be read; it looks like redis://127.0.0.1:6379 or redis://:password@host:port/0")
+		return nil, err
 	}
-	options.Protocol = 2 // all that the records need, and every Redis speaks it
-	options.DisableIdentity = true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	options.ContextTimeoutEnabled = true
-	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = patience, patience, patience
-	options.DialerRetries, options.MaxRetries = 1, 2
 
 	following, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	r := &Records{
@@ -120,6 +113,21 @@ func Open(ctx context.Context, c Config) (*Records, error) {
 	}
 	go r.follow(following)
 	return r, nil
+}
+
+// optionsOf reads a Config.URL. Its error does not quote the URL, which may have a password in it.
+func optionsOf(address string) (*redis.Options, error) {
+	options, err := redis.ParseURL(address)
+	if err != nil {
+		return nil, errors.New("the Redis URL cannot be read; it looks like redis://127.0.0.1:6379 or redis://:password@host:port/0")
+	}
+	options.Protocol = 2 // all that the records need, and every Redis speaks it
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	options.ContextTimeoutEnabled = true
+	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = patience, patience, patience
+	options.DialerRetries, options.MaxRetries = 1, 2
+	return options, nil
 }
 
 func (c *Config) check() error {
