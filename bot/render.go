@@ -123,9 +123,9 @@ func (v view) ready() string {
 		fmt.Fprintf(&b, "Bookmark for this branch: [%s](%s).\n", v.Bookmark, v.url(v.Bookmark))
 	}
 	b.WriteString(timeline(d.Timings))
-	b.WriteString("<sub>")
+	b.WriteString("\n<sub>")
 	if until := v.Environment.Expires; !until.IsZero() {
-		b.WriteString("Until " + v.day(until) + ", longer if used · ")
+		b.WriteString("Until " + v.day(until) + ", longer with each push · ")
 	}
 	b.WriteString("`/extend 3d` · `/help`</sub>")
 	return b.String()

@@ -46,7 +46,11 @@ func (c *Controller) attempt(ctx context.Context, e Environment) {
 
 // bringUp makes one Deployment of the environment. A user's fault settles it and is no error here.
 func (c *Controller) bringUp(ctx context.Context, e Environment) error {
-	d, err := c.Store.Claim(ctx, e.ID, c.Subnets)
+	occupied, err := c.Runtime.Occupied(ctx)
+	if err != nil {
+		return away("the Docker engine", err)
+	}
+	d, err := c.Store.Claim(ctx, e.ID, c.Subnets, occupied)
 	if err != nil {
 		return fmt.Errorf("claim %s: %w", e.Name, err)
 	}

@@ -58,9 +58,9 @@ type Environments interface {
 // Attempts records what the Controller does. The writes that take a Deployment are refused with ErrSuperseded when its generation is not the
 // environment's any more.
 type Attempts interface {
-	// Claim begins an attempt at the environment's present generation: a Deployment in phase Queued with a subnet of its own from pool,
-	// a network of /27s.
-	Claim(ctx context.Context, environment int64, pool netip.Prefix) (Deployment, error)
+	// Claim begins an attempt at the environment's present generation: a Deployment in phase Queued with a subnet of its own, a /27 of the pool
+	// that neither another deployment has nor anything of occupied overlaps.
+	Claim(ctx context.Context, environment int64, pool netip.Prefix, occupied []netip.Prefix) (Deployment, error)
 	// Adopt writes what the forge says of the environment now: source, title.
 	Adopt(ctx context.Context, d Deployment, head Head) error
 	// Save writes the deployment's phase, source, images, plan, services and timings.
@@ -70,10 +70,10 @@ type Attempts interface {
 	// Lobby points the environment's hosts that have no live backend at the lobby and returns their records.
 	Lobby(ctx context.Context, environment int64) ([]Route, error)
 	// Switch makes d live, in one transaction: its phase is Ready, the one before is Removing from the time given on, the generation is
-	// observed, and the hosts' records have a new revision. It returns these records.
+	// observed, the hosts' records have a new revision, and an Event says so. It returns these records.
 	Switch(ctx context.Context, d Deployment, backends []Backend, removeOldAt time.Time) ([]Route, error)
-	// Settle ends an attempt that did not get ready. With phase Failed, or Ready where the commit was live already, the generation is observed;
-	// with Superseded or Cancelled it stays due.
+	// Settle ends an attempt that did not get ready. With phase Failed, or Ready where the commit was live already, the generation is observed, and
+	// an Event says why; with Superseded or Cancelled it stays due.
 	Settle(ctx context.Context, d Deployment) error
 	// TakeDown settles an intent Gone as far as the records go: live deployments are Removing from now on, hosts' records are marked Removed or, for a
 	// branch's host, given to the next pull request. It returns the records to be written. The generation is observed by TakenDown.
@@ -199,6 +199,8 @@ type StackReader interface {
 
 // A Runtime runs stacks. Everything that it makes carries the instance's and the deployment's labels.
 type Runtime interface {
+	// Occupied returns the networks that a new one must not overlap, whoever they belong to.
+	Occupied(ctx context.Context) ([]netip.Prefix, error)
 	// Prepare makes what a deployment needs before its images are known: its network.
 	Prepare(ctx context.Context, d Deployment) error
 	// Plan decides what to create and start, from the stack and the images that were built; others it looks up, and pulls where the image rule

@@ -8,7 +8,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 )
 
-// Occupied returns the IPv4 networks that the engine's networks have, ours and everybody's: another one must not overlap them.
+// Occupied implements [deployments.Runtime]: the IPv4 subnets of the engine's networks, ours and everybody's.
 func (r *Runtime) Occupied(ctx context.Context) ([]netip.Prefix, error) {
 	networks, err := r.client.NetworkList(ctx, network.ListOptions{})
 	if err != nil {

@@ -14,6 +14,9 @@ import (
 const deploymentColumns = `id, environment_id, generation, source, phase, reason, fault, subnet, images, plan, services, timings,
 	created_at, ended_at, live_at, pushed_at, remove_at`
 
+// running is the condition of an attempt that is Phase.Running.
+const running = `phase IN ('queued', 'fetching', 'building', 'starting')`
+
 func scanDeployment(row row) (d deployments.Deployment, err error) {
 	err = row.Scan(&d.ID, &d.Environment, &d.Generation, document{&d.Source}, &d.Phase, &d.Reason, document{&d.Fault}, network{&d.Subnet},
 		document{&d.Images}, (*[]byte)(&d.Plan.JSON), document{&d.Services}, document{&d.Timings},
@@ -72,9 +75,9 @@ func (s *Store) Deployment(ctx context.Context, id int64) (d deployments.Deploym
 
 // Claim implements [deployments.Attempts]. An attempt of the environment that still runs ends as superseded, so that there is never more than
 // one. A pool without a free network is deployments.ErrNoSubnet.
-func (s *Store) Claim(ctx context.Context, environment int64, pool netip.Prefix) (d deployments.Deployment, err error) {
+func (s *Store) Claim(ctx context.Context, environment int64, pool netip.Prefix, occupied []netip.Prefix) (d deployments.Deployment, err error) {
 	err = s.update(ctx, func(t *tx) error {
-		d, err = t.claim(ctx, environment, pool)
+		d, err = t.claim(ctx, environment, pool, occupied)
 		return err
 	})
 	if err != nil {
@@ -83,15 +86,13 @@ func (s *Store) Claim(ctx context.Context, environment int64, pool netip.Prefix)
 	return d, nil
 }
 
-func (t *tx) claim(ctx context.Context, environment int64, pool netip.Prefix) (d deployments.Deployment, err error) {
-	const end = `UPDATE deployments SET phase = 'superseded', reason = 'another attempt began', ended_at = ?
-		WHERE environment_id = ? AND phase IN ('queued', 'fetching', 'building', 'starting')`
+func (t *tx) claim(ctx context.Context, environment int64, pool netip.Prefix, occupied []netip.Prefix) (d deployments.Deployment, err error) {
 	const insert = `INSERT INTO deployments (environment_id, generation, source, phase, subnet, created_at) VALUES (?, ?, ?, ?, ?, ?) RETURNING id`
 	before, err := t.environment(ctx, environment)
 	if err != nil {
 		return d, err
 	}
-	if _, err := t.change(ctx, end, at(t.now), environment); err != nil {
+	if err := t.supersede(ctx, environment, "another attempt began"); err != nil {
 		return d, err
 	}
 	scanNetwork := func(row row) (p netip.Prefix, err error) {
@@ -105,7 +106,7 @@ func (t *tx) claim(ctx context.Context, environment int64, pool netip.Prefix) (d
 	d = deployments.Deployment{
 		Environment: environment, Generation: before.Generation, Source: before.Source(), Phase: deployments.Queued, CreatedAt: t.now,
 	}
-	if d.Subnet, err = deployments.FreeSubnet(pool, used); err != nil {
+	if d.Subnet, err = deployments.FreeSubnet(pool, append(used, occupied...)); err != nil {
 		return d, err
 	}
 	d.ID, err = one(ctx, t, value[int64], insert, environment, d.Generation, document{d.Source}, d.Phase, network{&d.Subnet}, at(d.CreatedAt))
@@ -118,6 +119,13 @@ func (t *tx) claim(ctx context.Context, environment int64, pool netip.Prefix) (d
 		return d, err
 	}
 	return d, t.touch(ctx, environment)
+}
+
+// supersede ends an attempt of the environment that still runs by its record, if there is one. There is none but where a Settle was lost.
+func (t *tx) supersede(ctx context.Context, environment int64, reason string) error {
+	_, err := t.change(ctx, `UPDATE deployments SET phase = 'superseded', reason = ?, ended_at = ? WHERE environment_id = ? AND `+running,
+		reason, at(t.now), environment)
+	return err
 }
 
 // Adopt implements [deployments.Attempts]. It also reserves the host of a pull request's branch. A head without a commit leaves the source, one
@@ -199,8 +207,10 @@ func (s *Store) Switch(
 		if err := t.observe(ctx, before, after); err != nil {
 			return err
 		}
-		routes, err = t.openHosts(ctx, after, backends)
-		return err
+		if routes, err = t.openHosts(ctx, after, backends); err != nil {
+			return err
+		}
+		return t.log(ctx, after.Origin.Key(), "live: "+d.Source.ShortSHA())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("switch to deployment %d: %w", d.ID, err)
@@ -270,7 +280,18 @@ func (t *tx) settle(ctx context.Context, d deployments.Deployment) error {
 	if err := t.putDeployment(ctx, d); err != nil {
 		return err
 	}
-	return t.observe(ctx, before, after)
+	if err := t.observe(ctx, before, after); err != nil {
+		return err
+	}
+	return t.log(ctx, after.Origin.Key(), outcome(d))
+}
+
+// outcome says in the history how an attempt ended.
+func outcome(d deployments.Deployment) string {
+	if d.Phase == deployments.Failed {
+		return "failed at " + d.Source.ShortSHA() + ": " + d.Reason
+	}
+	return d.Reason
 }
 
 // Postpone implements [deployments.Attempts].
@@ -302,10 +323,8 @@ func (t *tx) present(ctx context.Context, environment, generation int64) (deploy
 
 // Interrupt implements [deployments.Attempts].
 func (s *Store) Interrupt(ctx context.Context, reason string) error {
-	const touch = `UPDATE environments SET change = change + 1
-		WHERE id IN (SELECT environment_id FROM deployments WHERE phase IN ('queued', 'fetching', 'building', 'starting'))`
-	const end = `UPDATE deployments SET phase = 'cancelled', reason = ?, ended_at = ?
-		WHERE phase IN ('queued', 'fetching', 'building', 'starting')`
+	const touch = `UPDATE environments SET change = change + 1 WHERE id IN (SELECT environment_id FROM deployments WHERE ` + running + `)`
+	const end = `UPDATE deployments SET phase = 'cancelled', reason = ?, ended_at = ? WHERE ` + running
 	err := s.update(ctx, func(t *tx) error {
 		if _, err := t.change(ctx, touch); err != nil {
 			return err

@@ -71,11 +71,11 @@ func TestClaimGivesEachItsSubnet(t *testing.T) {
 	for n := range 3 {
 		f.accept(push(pull(n+1), commit(n, "b")))
 	}
-	a, b := must(f.Claim(t.Context(), 1, small)), must(f.Claim(t.Context(), 2, small))
+	a, b := must(f.Claim(t.Context(), 1, small, nil)), must(f.Claim(t.Context(), 2, small, nil))
 	if a.Subnet == b.Subnet {
 		t.Errorf("two attempts share %s", a.Subnet)
 	}
-	if _, err := f.Claim(t.Context(), 3, small); !errors.Is(err, deployments.ErrNoSubnet) {
+	if _, err := f.Claim(t.Context(), 3, small, nil); !errors.Is(err, deployments.ErrNoSubnet) {
 		t.Errorf("third claim: %v, want ErrNoSubnet", err)
 	}
 	if err := f.Removed(t.Context(), a.ID); err == nil {
@@ -83,15 +83,15 @@ func TestClaimGivesEachItsSubnet(t *testing.T) {
 	}
 	a.Phase = deployments.Cancelled
 	f.ok(f.Settle(t.Context(), a))
-	if _, err := f.Claim(t.Context(), 3, small); !errors.Is(err, deployments.ErrNoSubnet) {
+	if _, err := f.Claim(t.Context(), 3, small, nil); !errors.Is(err, deployments.ErrNoSubnet) {
 		t.Errorf("claim before the cancelled one is removed: %v, want ErrNoSubnet", err)
 	}
 	f.ok(f.Removed(t.Context(), a.ID))
 	f.ok(f.Removed(t.Context(), a.ID))
-	if c := must(f.Claim(t.Context(), 3, small)); c.Subnet != a.Subnet {
+	if c := must(f.Claim(t.Context(), 3, small, nil)); c.Subnet != a.Subnet {
 		t.Errorf("subnet = %s, want the freed %s", c.Subnet, a.Subnet)
 	}
-	if _, err := f.Claim(t.Context(), 99, small); !errors.Is(err, deployments.ErrNotFound) {
+	if _, err := f.Claim(t.Context(), 99, small, nil); !errors.Is(err, deployments.ErrNotFound) {
 		t.Errorf("claim of an unknown environment: %v, want ErrNotFound", err)
 	}
 }
@@ -387,5 +387,15 @@ func TestInterrupt(t *testing.T) {
 	}
 	if !f.of(pull(1)).Due(f.clock.Now()) {
 		t.Error("the environment is not due")
+	}
+}
+
+func TestClaimKeepsClearOfOccupiedNetworks(t *testing.T) {
+	f := newFixture(t)
+	f.accept(push(pull(1), commit(1, "stock")))
+	occupied := []netip.Prefix{netip.MustParsePrefix("10.213.0.0/26"), netip.MustParsePrefix("172.17.0.0/16")}
+	d := must(f.Claim(t.Context(), f.of(pull(1)).ID, netip.MustParsePrefix("10.213.0.0/16"), occupied))
+	if want := "10.213.0.64/27"; d.Subnet.String() != want {
+		t.Errorf("claimed %s, want %s", d.Subnet, want)
 	}
 }

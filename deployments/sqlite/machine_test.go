@@ -176,7 +176,7 @@ func takenDown(e deployments.Environment) bool { return unwanted(e) && e.Live ==
 func (m *machine) claim(t *rapid.T) { m.claimFor(t, m.environment(t, unsettled).ID) }
 
 func (m *machine) claimFor(t *rapid.T, environment int64) {
-	d, err := m.Claim(m.ctx, environment, netip.MustParsePrefix("10.213.0.0/24"))
+	d, err := m.Claim(m.ctx, environment, netip.MustParsePrefix("10.213.0.0/24"), nil)
 	if errors.Is(err, deployments.ErrNoSubnet) {
 		t.Skip("no free subnet")
 	}

@@ -8,11 +8,15 @@ import (
 	"vitrine/deployments"
 )
 
-// TakeDown implements [deployments.Attempts]. It may be called again, and then returns the same records.
+// TakeDown implements [deployments.Attempts]. It may be called again, and then returns the same records. An attempt that still runs by its record
+// ends as superseded.
 func (s *Store) TakeDown(ctx context.Context, environment, generation int64) (routes []deployments.Route, err error) {
 	err = s.update(ctx, func(t *tx) error {
 		before, err := t.leaving(ctx, environment, generation)
 		if err != nil {
+			return err
+		}
+		if err := t.supersede(ctx, environment, before.Cause); err != nil {
 			return err
 		}
 		if err := t.retire(ctx, before.Live, t.now); err != nil {

@@ -57,6 +57,17 @@ func TestTakeDown(t *testing.T) {
 	}
 }
 
+func TestTakeDownEndsAnAttemptThatWasNotSettled(t *testing.T) {
+	f := newFixture(t)
+	f.accept(push(pull(1), commit(1, "login")))
+	d := f.claim(pull(1))
+	f.down(pull(1))
+	f.ok(f.Removed(t.Context(), d.ID))
+	if d := must(f.Deployment(t.Context(), d.ID)); d.Phase != deployments.Superseded || d.Reason != "pull request closed" {
+		t.Errorf("attempt = %+v", d)
+	}
+}
+
 func TestTakenDownIsNoLongerFailed(t *testing.T) {
 	f := newFixture(t)
 	f.accept(push(pull(1), commit(1, "login")))

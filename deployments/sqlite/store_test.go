@@ -151,7 +151,7 @@ func backends(d deployments.Deployment, services ...string) (list []deployments.
 
 func (f *fixture) claim(o deployments.Origin) deployments.Deployment {
 	f.Helper()
-	return must(f.Claim(f.Context(), f.of(o).ID, pool))
+	return must(f.Claim(f.Context(), f.of(o).ID, pool, nil))
 }
 
 func (f *fixture) of(o deployments.Origin) deployments.Environment {
