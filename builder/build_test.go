@@ -198,6 +198,11 @@ func TestBuildFaults(t *testing.T) {
 			build: deployments.Build{Service: "web", Context: ".", Target: "nothere"},
 			where: "Dockerfile", reason: "the build failed: target stage",
 		},
+		{
+			name:  "a stage by a number that it does not have",
+			files: map[string]string{"Dockerfile": "FROM scratch\nCOPY --from=428803715747 a /a\n"},
+			build: web, where: "Dockerfile", reason: "invalid stage index 428803715747",
+		},
 		{name: "no Dockerfile", build: web, where: "Dockerfile", reason: "the Dockerfile is not there"},
 		{
 			name: "an inline one", build: deployments.Build{Service: "web", Context: ".", Inline: "FROM " + w.base + "\nRUN [\"/nothere\"]\n"},
@@ -234,13 +239,14 @@ func TestBuildRefuses(t *testing.T) {
 	strangers, err := w.engine.ImageInspect(t.Context(), stranger)
 	check(t, err)
 	id := strings.TrimPrefix(strangers.ID, "sha256:")
+	short := id[:strings.IndexAny(id[11:], "abcdef")+12] // with a letter in it: digits alone would be a stage's number
 	tests := []struct{ name, dockerfile, where, reason string }{
 		{"ADD of an URL", "FROM scratch\nADD http://127.0.0.1:1/x /x\n", "Dockerfile:2", "ADD of http://127.0.0.1:1/x is not allowed"},
 		{"ADD of git", "FROM scratch\nADD https://127.0.0.1:1/x.git /x\n", "Dockerfile:2", "ADD of a git repository is not allowed"},
 		{"FROM", "FROM " + stranger + "\n", "Dockerfile:1", "would come from the machine"},
 		{"FROM ID", "FROM " + id + "\n", "Dockerfile:1", "cannot specify 64-byte hexadecimal strings"},
-		{"FROM short ID", "FROM " + id[:12] + "\n", "Dockerfile:1", "is an image ID"},
-		{"COPY --from=ID", "FROM " + w.base + "\nCOPY --from=" + id[:12] + " /tool /x\n", "Dockerfile:2", "is an image ID"},
+		{"FROM short ID", "FROM " + short + "\n", "Dockerfile:1", "is an image ID"},
+		{"COPY --from=ID", "FROM " + w.base + "\nCOPY --from=" + short + " /tool /x\n", "Dockerfile:2", "is an image ID"},
 		{"COPY --from", "FROM " + w.base + "\nCOPY --from=" + stranger + " /tool /x\n", "Dockerfile:2", "would come from the machine"},
 		{"RUN --mount", "FROM " + w.base + "\nRUN --mount=from=" + stranger + ",target=/x [\"/tool\"]\n", "Dockerfile:2", "would come from the machine"},
 		{"our registry", "FROM " + w.config.Registry + "/vitrine-x/y:z\n", "Dockerfile:1", "lies in the preview registry"},

@@ -20,11 +20,19 @@ import (
 // exitCode matches how engines say with what status a step ended, where they do not send it as such.
 var exitCode = regexp.MustCompile(`exit code: (\d+)`)
 
+// troubles are what engines say, at the end of a message or of a part of it, when it is the network or the disk.
+var troubles = regexp.MustCompile(`(?m)(no space left on device|connection refused|connection reset by peer|broken pipe|i/o timeout|TLS handshake timeout|` +
+	`no such host|server misbehaving|network is unreachable|no active session|EOF)(:|$)`)
+
 // internals begin parts of BuildKit's messages that mean nothing to the people who wrote the Dockerfile.
 var internals = regexp.MustCompile(`^(failed to|error from sender|rpc error|dockerfile parse error|process |executor failed|runc did not|lstat /|stat /)`)
 
-// failure makes a Fault of what a build ended in where the Dockerfile did it, and otherwise returns err as it is.
-func (r *recipe) failure(err error, s *steps, lines map[digest.Digest]int) error {
+// failure makes a Fault of what a build ended in where the Dockerfile did it, and otherwise returns the error as it is. refused is what the
+// frontend ended in, which has its type still, and may be nil; err is what the engine made of it.
+func (r *recipe) failure(refused, err error, s *steps, lines map[digest.Digest]int) error {
+	_, byEngine := grpcerrors.AsGRPCStatus(refused)
+	byFrontend := refused != nil && !byEngine
+	err = errors.Join(refused, err)
 	failed := s.failed()
 	line := r.lineOf(err)
 	if line == 0 && failed != nil {
@@ -35,7 +43,7 @@ func (r *recipe) failure(err error, s *steps, lines map[digest.Digest]int) error
 		placed.Where = r.where(line)
 		return &placed
 	}
-	if ours(err, failed) || failed == nil && line == 0 && !frontendSaid(err) {
+	if ours(err, failed) || failed == nil && line == 0 && !byFrontend {
 		return fmt.Errorf("build %s: %w", r.name, err)
 	}
 	f := &deployments.Fault{Kind: deployments.FaultBuild, Where: r.where(line)}
@@ -66,24 +74,7 @@ func ours(err error, failed *vertex) bool {
 	if failed != nil {
 		text = failed.Error
 	}
-	if exitCode.MatchString(text) {
-		return false
-	}
-	for _, trouble := range []string{
-		"no space left on device", "connection refused", "connection reset", "broken pipe", "transport is closing", "i/o timeout",
-		"TLS handshake timeout", "no such host", "server misbehaving", "network is unreachable", "no active session", "EOF",
-	} {
-		if strings.HasSuffix(text, trouble) || strings.Contains(text, trouble+":") {
-			return true
-		}
-	}
-	return false
-}
-
-// frontendSaid reports whether the Dockerfile frontend, not the engine, found something wrong: a target that is not there.
-func frontendSaid(err error) bool {
-	text := err.Error()
-	return strings.Contains(text, "dockerfile parse error") || strings.Contains(text, "target stage") || strings.Contains(text, "failed to parse")
+	return !exitCode.MatchString(text) && troubles.MatchString(text)
 }
 
 // where returns a place in the Dockerfile: "api/Dockerfile:12".
@@ -123,8 +114,7 @@ func exitStatus(err error) string {
 	return ""
 }
 
-// lineOf returns the line of the Dockerfile that an error is about, 0 where it does not say. What the guard knows comes first: under a `# syntax=`
-// line the frontend gives every error that line.
+// lineOf returns the line of the Dockerfile that an error is about, 0 where it does not say. What we know ourselves comes first.
 func (r *recipe) lineOf(err error) int {
 	var l *located
 	if errors.As(err, &l) {

@@ -11,7 +11,6 @@ import (
 	"github.com/distribution/reference"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
-	frontend "github.com/moby/buildkit/frontend/dockerfile/builder"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/opencontainers/go-digest"
@@ -30,13 +29,7 @@ const (
 type guard struct {
 	engine     gateway.Client
 	permission *permission
-	opts       map[string]string // of the frontend
-	nested     bool              // the frontend was asked for by a `# syntax=` line
-	seen       *seen
-}
 
-// seen is what guards remember of one build.
-type seen struct {
 	mu       sync.Mutex
 	resolved map[string]bool       // identifiers that the engine made of permitted images
 	lines    map[digest.Digest]int // of the Dockerfile, by operation; older engines do not say them with their errors
@@ -45,52 +38,18 @@ type seen struct {
 var _ gateway.Client = (*guard)(nil)
 
 func newGuard(engine gateway.Client, p *permission) *guard {
-	return &guard{
-		engine: engine, permission: p, opts: engine.BuildOpts().Opts,
-		seen: &seen{resolved: map[string]bool{}, lines: map[digest.Digest]int{}},
-	}
+	return &guard{engine: engine, permission: p, resolved: map[string]bool{}, lines: map[digest.Digest]int{}}
 }
 
-// Solve implements gateway.Client. A request for the Dockerfile frontend, which is what a `# syntax=` line makes, is answered by our own.
+// Solve implements gateway.Client.
 func (g *guard) Solve(ctx context.Context, req gateway.SolveRequest) (*gateway.Result, error) {
-	if req.Frontend != "" {
-		return g.solveFrontend(ctx, req)
-	}
-	if len(req.FrontendInputs) > 0 || len(req.CacheImports) > 0 || len(req.SourcePolicies) > 0 {
-		return nil, errors.New("the build asks for inputs, caches or policies from outside")
+	if req.Frontend != "" || len(req.FrontendInputs) > 0 || len(req.CacheImports) > 0 || len(req.SourcePolicies) > 0 {
+		return nil, errors.New("the build asks for another frontend, or for inputs, caches or policies from outside")
 	}
 	if err := g.checkDefinition(ctx, req.Definition); err != nil {
 		return nil, err
 	}
 	return g.engine.Solve(ctx, req)
-}
-
-func (g *guard) solveFrontend(ctx context.Context, req gateway.SolveRequest) (*gateway.Result, error) {
-	source := req.FrontendOpt["source"]
-	if req.Frontend != "gateway.v0" || !dockerfileSyntax(source) {
-		return nil, buildFault(fmt.Sprintf("`# syntax=%s` asks for another builder; use docker/dockerfile:1 or leave the line out", source))
-	}
-	if g.nested {
-		return nil, errors.New("the Dockerfile frontend asked for itself")
-	}
-	// With the option in place the frontend takes the line as dealt with.
-	opts := maps.Clone(g.opts)
-	opts["cmdline"] = req.FrontendOpt["cmdline"]
-	return frontend.Build(ctx, &guard{engine: g.engine, permission: g.permission, opts: opts, nested: true, seen: g.seen})
-}
-
-// dockerfileSyntax reports whether an image named in a `# syntax=` line is the Dockerfile frontend in its first major version.
-func dockerfileSyntax(image string) bool {
-	named, err := reference.ParseNormalizedNamed(image)
-	if err != nil {
-		return false
-	}
-	tag := ""
-	if t, ok := reference.TagNameOnly(named).(reference.Tagged); ok {
-		tag = t.Tag()
-	}
-	return reference.FamiliarName(named) == "docker/dockerfile" &&
-		(tag == "1" || tag == "latest" || strings.HasPrefix(tag, "1.") || strings.HasPrefix(tag, "1-"))
 }
 
 // checkDefinition looks at every operation of an LLB graph, and remembers their lines.
@@ -103,9 +62,9 @@ func (g *guard) checkDefinition(ctx context.Context, def *pb.Definition) error {
 		}
 	}
 	lines := linesOf(def, ops)
-	g.seen.mu.Lock()
-	maps.Copy(g.seen.lines, lines)
-	g.seen.mu.Unlock()
+	g.mu.Lock()
+	maps.Copy(g.lines, lines)
+	g.mu.Unlock()
 	for i, op := range ops {
 		if err := g.checkOp(ctx, op); err != nil {
 			return &located{line: lines[digest.FromBytes(def.Def[i])], error: err}
@@ -162,9 +121,9 @@ func (g *guard) checkSource(ctx context.Context, source *pb.SourceOp) error {
 		}
 		return nil
 	case sourceImage:
-		g.seen.mu.Lock()
-		known := g.seen.resolved[rest]
-		g.seen.mu.Unlock()
+		g.mu.Lock()
+		known := g.resolved[rest]
+		g.mu.Unlock()
 		if known {
 			return nil
 		}
@@ -203,9 +162,9 @@ func (g *guard) ResolveImageConfig(ctx context.Context, ref string, opt sourcere
 		return "", "", nil, err
 	}
 	if resolved == ref && dgst != "" {
-		g.seen.mu.Lock()
-		g.seen.resolved[ref+"@"+dgst.String()] = true
-		g.seen.mu.Unlock()
+		g.mu.Lock()
+		g.resolved[ref+"@"+dgst.String()] = true
+		g.mu.Unlock()
 	}
 	return resolved, dgst, config, nil
 }
@@ -223,9 +182,7 @@ func (g *guard) ResolveSourceMetadata(ctx context.Context, op *pb.SourceOp, opt 
 
 // BuildOpts implements gateway.Client.
 func (g *guard) BuildOpts() gateway.BuildOpts {
-	opts := g.engine.BuildOpts()
-	opts.Opts = g.opts
-	return opts
+	return g.engine.BuildOpts()
 }
 
 // Inputs implements gateway.Client. There are none: what a build is made of are the two folders that we mount.

@@ -2,7 +2,6 @@ package builder
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/moby/buildkit/client"
-	frontend "github.com/moby/buildkit/frontend/dockerfile/builder"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/util/bklog"
 	"github.com/opencontainers/go-digest"
@@ -53,9 +51,9 @@ func (b *Builder) solve(ctx context.Context, repo string, build deployments.Buil
 	var lines map[digest.Digest]int
 	run := func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
 		g := newGuard(gw, b.permission)
-		lines = g.seen.lines
+		lines = g.lines
 		var res *gateway.Result
-		res, refused = frontend.Build(ctx, g)
+		res, refused = buildDockerfile(ctx, g)
 		return res, refused
 	}
 	status := make(chan *client.SolveStatus)
@@ -70,7 +68,7 @@ func (b *Builder) solve(ctx context.Context, repo string, build deployments.Buil
 		return "", context.Cause(ctx)
 	}
 	if err != nil {
-		return "", r.failure(errors.Join(refused, err), s, lines)
+		return "", r.failure(refused, err, s, lines)
 	}
 	image, err := b.engine.ImageInspect(ctx, name)
 	if err != nil {
