@@ -13,11 +13,11 @@ import (
 	"vitrine/deployments"
 )
 
-// tidyTime is how long the tags of a build that failed may take to be removed.
+// tidyTime is how long the tags of a build may take to be set, or to be removed where it failed.
 const tidyTime = 10 * time.Second
 
-// Build implements [deployments.Builder]. An image has its tags on the engine when Build returns without an error; when it returns one, none of
-// the tags that it made is left.
+// Build implements [deployments.Builder]. An image has its tags on the engine when Build returns without an error. When it returns one, none of
+// the tags that it made is left, unless the engine went away meanwhile.
 func (b *Builder) Build(ctx context.Context, req deployments.BuildRequest) ([]deployments.Image, error) {
 	log := &sharedLog{w: req.Log}
 	if req.Log == nil {
@@ -61,8 +61,12 @@ func (b *Builder) buildOne(ctx context.Context, req deployments.BuildRequest, bu
 	}
 	fresh := err != nil
 	image.References = []string{byCommit}
+	from := provenance{
+		repo: b.prefix + req.Source.Repo,
+		key:  fullHash(b.prefix + req.Source.Repo + "\x00" + req.Environment + "\x00" + build.Service),
+	}
 	s := newSteps(build.Service, log, req.Progress)
-	image.ID, err = b.solve(ctx, req.Source.Repo, build, r, b.onEngine(byCommit), s)
+	image.ID, err = b.solve(ctx, from, build, r, b.onEngine(byCommit), s)
 	if err != nil {
 		return image, fresh, err
 	}
@@ -71,8 +75,11 @@ func (b *Builder) buildOne(ctx context.Context, req deployments.BuildRequest, bu
 	return image, fresh, nil
 }
 
-// tagByID gives each image the tag that always means it. Environments share these tags: while they are made, none is removed.
+// tagByID gives each image the tag that always means it. Environments share these tags: while they are made, none is removed. Once it has begun it
+// goes through, since a tag cannot be taken back that another environment may have found.
 func (b *Builder) tagByID(ctx context.Context, images []deployments.Image) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+	defer cancel()
 	b.tagging.Lock()
 	defer b.tagging.Unlock()
 	for _, image := range images {

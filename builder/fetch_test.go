@@ -157,8 +157,8 @@ func TestFetchByBranchesOfAnyName(t *testing.T) {
 	}
 }
 
-// An older server gives no commit by its name; the pull request's reference has it all the same.
-func TestFetchFallsBackToThePullRequest(t *testing.T) {
+// Under the first version of git's protocol a server gives no commit that none of its references names.
+func TestFetchFromAnOlderServer(t *testing.T) {
 	o, b := newOrigin(t), newBuilder(t, Config{})
 	sha := o.commit("refs/pull/7/head", map[string]string{"a": "1"})
 	old := o.serve(func(r *http.Request) bool { r.Header.Del("Git-Protocol"); return true })

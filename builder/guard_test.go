@@ -134,10 +134,10 @@ func TestGuardOnRequests(t *testing.T) {
 // What the engine makes of a permitted name may be used, by its hash too; what it makes a stranger's name of may not.
 func TestGuardOnResolvedImages(t *testing.T) {
 	hash := digest.FromString("x")
-	for _, resolved := range []string{"docker.io/library/asked:latest", "docker.io/library/stranger:latest"} {
+	for _, resolved := range []string{normal("asked:latest"), normal("stranger:latest")} {
 		g, engine := guarded()
 		engine.resolve = func(string) (string, digest.Digest) { return resolved, hash }
-		_, _, _, err := g.ResolveImageConfig(t.Context(), "docker.io/library/asked:latest", sourceresolver.Opt{})
+		_, _, _, err := g.ResolveImageConfig(t.Context(), normal("asked:latest"), sourceresolver.Opt{})
 		check(t, err)
 		_, err = g.Solve(t.Context(), gateway.SolveRequest{Definition: definition(t, llb.Image(resolved+"@"+hash.String()))})
 		if stranger := strings.Contains(resolved, "stranger"); (err != nil) != stranger {
@@ -145,7 +145,7 @@ func TestGuardOnResolvedImages(t *testing.T) {
 		}
 	}
 	g, _ := guarded()
-	_, _, _, err := g.ResolveImageConfig(t.Context(), "docker.io/library/stranger:latest", sourceresolver.Opt{})
+	_, _, _, err := g.ResolveImageConfig(t.Context(), normal("stranger:latest"), sourceresolver.Opt{})
 	fault(t, err, deployments.FaultBuild)
 	var l *located
 	if !errors.As(err, &l) || l.mention != "stranger" {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 	"go.uber.org/goleak"
@@ -122,7 +123,7 @@ func (w *workshop) sweep() {
 }
 
 // importImage puts an image that holds /tool on the engine, for the test's time.
-func (w *workshop) importImage(reference string) {
+func (w *workshop) importImage(name string) {
 	w.t.Helper()
 	var layer bytes.Buffer
 	tw := tar.NewWriter(&layer)
@@ -130,15 +131,15 @@ func (w *workshop) importImage(reference string) {
 	_, err := tw.Write(tool())
 	check(w.t, err)
 	check(w.t, tw.Close())
-	answer, err := w.engine.ImageImport(w.t.Context(), image.ImportSource{Source: &layer, SourceName: "-"}, reference, image.ImportOptions{
-		Changes: []string{`LABEL vt.test=` + reference},
+	answer, err := w.engine.ImageImport(w.t.Context(), image.ImportSource{Source: &layer, SourceName: "-"}, name, image.ImportOptions{
+		Changes: []string{`LABEL vt.test=` + name},
 	})
 	check(w.t, err)
 	_, err = io.Copy(io.Discard, answer)
 	check(w.t, err)
 	check(w.t, answer.Close())
 	w.t.Cleanup(func() {
-		_, err := w.engine.ImageRemove(context.Background(), reference, image.RemoveOptions{})
+		_, err := w.engine.ImageRemove(context.Background(), name, image.RemoveOptions{})
 		check(w.t, err)
 	})
 }
@@ -199,6 +200,15 @@ func fault(t *testing.T, err error, kind deployments.FaultKind) *deployments.Fau
 		t.Fatalf("got %v, want a fault of the kind %q", err, kind)
 	}
 	return f
+}
+
+// normal returns the full name of an image, as the frontend passes it on.
+func normal(image string) string {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		panic(err)
+	}
+	return named.String()
 }
 
 func check(t *testing.T, err error) {

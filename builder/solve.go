@@ -25,14 +25,22 @@ const (
 	mountDockerfile = "dockerfile"
 )
 
+// provenance says whose files a build is made from.
+type provenance struct {
+	repo string // of this instance
+	// key is where the engine keeps the files for the next time. It takes a file for unchanged where size and time are: no two checkouts that are
+	// written at the same moment may share one, which those of one environment never are.
+	key string
+}
+
 // solve builds one image and gives it a name on the engine. It returns the engine's image ID. What the Dockerfile does wrong is a Fault.
-func (b *Builder) solve(ctx context.Context, repo string, build deployments.Build, r *recipe, name string, s *steps) (string, error) {
+func (b *Builder) solve(ctx context.Context, from provenance, build deployments.Build, r *recipe, name string, s *steps) (string, error) {
 	scratch, err := os.MkdirTemp(b.config.CheckoutDir, checkoutPrefix)
 	if err != nil {
 		return "", fmt.Errorf("make a folder for the Dockerfile: %w", err)
 	}
 	defer os.RemoveAll(scratch)
-	opt, err := r.options(scratch, repo, build, name)
+	opt, err := r.options(scratch, from, build.Target, name)
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +101,7 @@ func (b *Builder) buildkit(ctx context.Context) (*client.Client, error) {
 }
 
 // options returns what BuildKit is asked for. The Dockerfile is written into the folder scratch.
-func (r *recipe) options(scratch, repo string, build deployments.Build, name string) (client.SolveOpt, error) {
+func (r *recipe) options(scratch string, from provenance, target, name string) (client.SolveOpt, error) {
 	files := map[string][]byte{"Dockerfile": r.dockerfile}
 	if r.ignore != nil {
 		files["Dockerfile"+ignoreName] = r.ignore
@@ -114,9 +122,9 @@ func (r *recipe) options(scratch, repo string, build deployments.Build, name str
 	attrs := map[string]string{
 		"filename":           "Dockerfile",
 		"image-resolve-mode": "local",
-		"target":             build.Target,
+		"target":             target,
 		// A cache mount is shared by all builds that name it; this keeps repositories apart.
-		"build-arg:BUILDKIT_CACHE_MOUNT_NS": fullHash(repo),
+		"build-arg:BUILDKIT_CACHE_MOUNT_NS": fullHash(from.repo),
 	}
 	for key, value := range r.args {
 		attrs["build-arg:"+key] = value
@@ -124,7 +132,7 @@ func (r *recipe) options(scratch, repo string, build deployments.Build, name str
 	return client.SolveOpt{
 		Exports:       []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": name}}},
 		LocalMounts:   map[string]fsutil.FS{mountContext: context, mountDockerfile: dockerfile},
-		SharedKey:     fullHash(repo + "\x00" + build.Service),
+		SharedKey:     from.key,
 		FrontendAttrs: attrs,
 	}, nil
 }

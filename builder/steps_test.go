@@ -54,7 +54,7 @@ func printed(name, text string) *client.VertexLog {
 
 const (
 	internal  = "[internal] load build context"
-	stepFrom  = "[1/3] FROM docker.io/library/base:1"
+	stepFrom  = "[1/3] FROM base:1"
 	stepCopy  = "[2/3] COPY a b"
 	stepRun   = "[web 3/3] RUN npm ci"
 	exporting = "exporting to image"
@@ -70,7 +70,7 @@ func TestSteps(t *testing.T) {
 		&client.SolveStatus{Vertexes: []*client.Vertex{operation(exporting, "running")}},
 	)
 	want := []string{
-		"web | [1/3] FROM docker.io/library/base:1", "web | [1/3] done in 8.1 s", "web | [2/3] COPY a b", "web | [2/3] cached", "web | [web 3/3] RUN npm ci",
+		"web | [1/3] FROM base:1", "web | [1/3] done in 8.1 s", "web | [2/3] COPY a b", "web | [2/3] cached", "web | [web 3/3] RUN npm ci",
 		"web | one", "web | two", "web | 20%", "web | red", "web | [web 3/3] failed after 8.1 s: exit code: 1", "web | last", "",
 	}
 	if diff := cmp.Diff(want, strings.Split(log, "\n")); diff != "" {
