@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ErrSuperseded is returned by the Store's writes of an attempt whose generation is no longer the environment's.
+// ErrSuperseded is returned by the Store's writes of an attempt whose generation is no longer the environment's, or that has ended.
 var ErrSuperseded = errors.New("superseded by a newer generation")
 
 // ErrNotFound is returned where a record that was asked for is not there.
@@ -56,7 +56,7 @@ type Environments interface {
 }
 
 // Attempts records what the Controller does. The writes that take a Deployment are refused with ErrSuperseded when its generation is not the
-// environment's any more.
+// environment's any more, or when it has ended.
 type Attempts interface {
 	// Claim begins an attempt at the environment's present generation: a Deployment in phase Queued with a subnet of its own, a /27 of the pool
 	// that neither another deployment has nor anything of occupied overlaps.
@@ -65,7 +65,8 @@ type Attempts interface {
 	Adopt(ctx context.Context, d Deployment, head Head) error
 	// Save writes the deployment's phase, source, images, plan, services and timings.
 	Save(ctx context.Context, d Deployment) error
-	// Reserve gives each public service its host's label for good, in the order given (the first has the environment's name).
+	// Reserve gives each public service its host's label for good, in the order given (the first has the environment's name). It is not fenced:
+	// the Controller joins an attempt before the next begins.
 	Reserve(ctx context.Context, environment int64, services []string) ([]string, error)
 	// Lobby points the environment's hosts that have no live backend at the lobby and returns their records.
 	Lobby(ctx context.Context, environment int64) ([]Route, error)

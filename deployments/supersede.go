@@ -14,7 +14,7 @@ func Apply(e Environment, w Want, l Lifetime, now time.Time) (Environment, bool)
 	if w.Title != "" {
 		e.Title = w.Title
 	}
-	raise := w.Force || changes(e, w)
+	raise := w.Intent != Keep && (w.Force || changes(e, w))
 	if raise {
 		e.Generation++
 		e.Intent, e.By, e.Cause, e.Force = w.Intent, w.By, w.Cause, w.Force
@@ -30,8 +30,6 @@ func Apply(e Environment, w Want, l Lifetime, now time.Time) (Environment, bool)
 func changes(e Environment, w Want) bool {
 	newCommit := w.Source.SHA != "" && w.Source.SHA != e.Source().SHA
 	switch {
-	case w.Intent == Keep:
-		return false
 	case w.Intent == Gone:
 		return e.Generation > 0 && e.Intent != Gone
 	case e.Intent == Up:
