@@ -27,12 +27,7 @@ type attempt struct {
 
 // attempt brings the environment to what its generation wants, or leaves it due.
 func (c *Controller) attempt(ctx context.Context, e Environment) {
-	var err error
-	if e.Intent == Gone {
-		err = c.takeDownIfStillWanted(ctx, e)
-	} else {
-		err = c.bringUp(ctx, e)
-	}
+	err := c.converge(ctx, e)
 	switch {
 	case err == nil, errors.Is(err, ErrSuperseded), ctx.Err() != nil:
 		return
@@ -41,6 +36,21 @@ func (c *Controller) attempt(ctx context.Context, e Environment) {
 	until := c.Now().Add(backoff(e.Failures))
 	if err := c.Store.Postpone(ctx, e.ID, e.Generation, until, waitingFor(err)); err != nil && !errors.Is(err, ErrSuperseded) {
 		c.Log.Error("postpone an attempt", "environment", e.Name, "error", err)
+	}
+}
+
+// converge makes one attempt at the environment, unless listed is out of date: it may have been read while the attempt before was about to end.
+func (c *Controller) converge(ctx context.Context, listed Environment) error {
+	e, err := c.Store.Environment(ctx, listed.ID)
+	switch {
+	case err != nil:
+		return err
+	case e.Generation != listed.Generation || !e.Due(c.Now()):
+		return nil
+	case e.Intent == Gone:
+		return c.takeDownIfStillWanted(ctx, e)
+	default:
+		return c.bringUp(ctx, e)
 	}
 }
 
