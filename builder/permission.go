@@ -3,7 +3,6 @@ package builder
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -61,17 +60,7 @@ func (p *permission) judge(named reference.Named) (deployments.Verdict, string) 
 	if v, r := p.rule.Judge(short); v != deployments.VerdictAsk {
 		verdict, reason = v, r
 	}
-	if verdict != deployments.VerdictAsk {
-		return verdict, reason
-	}
-	// Our own registry has more names than the one in the rule, and other instances on the engine have registries of their own.
-	if strings.HasPrefix(reference.Path(named), "vitrine-") {
-		return deployments.VerdictRefused, fmt.Sprintf("image %q is one of a preview; name the original", short)
-	}
-	if loopback(reference.Domain(named)) {
-		return deployments.VerdictRefused, fmt.Sprintf("image %q would come from the machine that builds it; name one in a registry", short)
-	}
-	return verdict, ""
+	return verdict, reason
 }
 
 // consent asks the image's registry, unless it consented a short while ago.
@@ -94,20 +83,6 @@ func (p *permission) consent(ctx context.Context, image string) error {
 	}
 	p.granted[image] = p.now()
 	return nil
-}
-
-// loopback reports whether the registry's host, with or without a port, means the engine's own machine.
-func loopback(domain string) bool {
-	host := domain
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		host = host[:i]
-	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && (addr.Unmap().IsLoopback() || addr.IsUnspecified())
 }
 
 func imageFault(reason string) *deployments.Fault {

@@ -2,6 +2,7 @@ package deployments
 
 import (
 	"fmt"
+	"net/netip"
 	"path"
 	"regexp"
 	"strings"
@@ -42,5 +43,37 @@ func (r ImageRule) Judge(reference string) (Verdict, string) {
 	if imageID.MatchString(reference) {
 		return VerdictRefused, fmt.Sprintf("image %q is an image ID; name an image by its repository and tag", reference)
 	}
+	// Our own registry has more names than Own, and other servers on the engine have registries of their own.
+	domain, repository := splitDomain(reference)
+	if strings.HasPrefix(repository, "vitrine-") {
+		return VerdictRefused, fmt.Sprintf("image %q is one of a preview; name the original", reference)
+	}
+	if isLoopback(domain) {
+		return VerdictRefused, fmt.Sprintf("image %q would come from the engine's own machine; name one in a registry", reference)
+	}
 	return VerdictAsk, ""
+}
+
+// splitDomain returns the registry's host, with its port, and the rest. What stands before the first slash is a host only where it has a dot or a
+// colon or is "localhost" (distribution/reference, "splitDockerDomain").
+func splitDomain(reference string) (domain, rest string) {
+	before, after, found := strings.Cut(reference, "/")
+	if found && (strings.ContainsAny(before, ".:") || strings.EqualFold(before, "localhost")) {
+		return before, after
+	}
+	return "", reference
+}
+
+// isLoopback reports whether a host, with or without a port, means the engine's own machine.
+func isLoopback(domain string) bool {
+	host := domain
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && (address.Unmap().IsLoopback() || address.IsUnspecified())
 }

@@ -14,6 +14,16 @@ func TestImageRule(t *testing.T) {
 		"0123456789ab":                  VerdictRefused,
 		"deadbeef":                      VerdictRefused,
 		"cafe":                          VerdictAsk, // too short for an ID
+		"localhost:5055/shop":           VerdictRefused,
+		"LocalHost/shop":                VerdictRefused,
+		"registry.localhost/shop":       VerdictRefused,
+		"[::1]:5055/shop":               VerdictRefused,
+		"127.1.2.3/shop":                VerdictRefused,
+		"0.0.0.0:5055/shop":             VerdictRefused,
+		"vitrine-0123/acme/shop/web":    VerdictRefused,
+		"example.test/vitrine-0123/web": VerdictRefused,
+		"example.test:5000/shop":        VerdictAsk,
+		"[2001:db8::1]:5000/shop":       VerdictAsk,
 	} {
 		if got, reason := rule.Judge(reference); got != want || (reason != "") != (want == VerdictRefused) {
 			t.Errorf("%s: got %q (%s), want %q", reference, got, reason, want)

@@ -3,6 +3,8 @@ package deployments
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,8 +22,7 @@ func (c *Controller) sweep(ctx context.Context, start bool) {
 		c.outcome(ctx, what, part(bounded))
 		cancel()
 	}
-	c.routing.start(0, 0, c.rewriteRoutes, c.poke)
-	c.poke()
+	c.doubtRoutes()
 }
 
 // sweepRuntime removes what no record owns, and has deployed again what is live by its record and not there.
@@ -73,8 +74,8 @@ func (c *Controller) redeploy(ctx context.Context, d Deployment) error {
 	return c.want(ctx, Want{Origin: e.Origin, Source: d.Source, Intent: Up, By: e.By, Force: true, Cause: "its containers were gone"})
 }
 
-// sweepImages untags what no record owns. While builds run, an image is tagged a moment before its record says so: then only what was without an
-// owner at the sweep before goes.
+// sweepImages untags what no record owns. While builds run, an image is tagged before its record says so: then the tags of environments that may be
+// building stay, and of the others only what was without an owner at the sweep before goes.
 func (c *Controller) sweepImages(ctx context.Context, start bool) error {
 	references, err := c.Builder.References(ctx)
 	if err != nil {
@@ -83,6 +84,13 @@ func (c *Controller) sweepImages(ctx context.Context, start bool) error {
 	unowned, err := c.Store.Unreferenced(ctx, 0, references)
 	if err != nil {
 		return err
+	}
+	unsettled, err := c.Store.Unsettled(ctx)
+	if err != nil {
+		return err
+	}
+	if !start {
+		unowned = slices.DeleteFunc(unowned, func(r string) bool { return taggedFor(r, unsettled) })
 	}
 	c.mu.Lock()
 	var remove []string
@@ -101,4 +109,9 @@ func (c *Controller) sweepImages(ctx context.Context, start bool) error {
 	}
 	c.Log.Info("remove images that no record owns", "references", remove)
 	return c.Builder.Remove(ctx, remove)
+}
+
+// taggedFor reports whether the reference has the tag of a commit of one of the environments.
+func taggedFor(reference string, environments []Environment) bool {
+	return slices.ContainsFunc(environments, func(e Environment) bool { return strings.Contains(reference, ":"+e.Name+".") })
 }
