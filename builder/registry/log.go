@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"strings"
 
 	"github.com/sirupsen/logrus"
 )
@@ -46,12 +47,13 @@ type slogHook struct{ log *slog.Logger }
 func (slogHook) Levels() []logrus.Level { return logrus.AllLevels }
 
 // Fire writes one entry. What distribution says of itself and of answered requests is of interest in debugging only. That goes for answers that
-// something is not there as well, which it logs as errors: every push begins with asking for what the registry has already.
+// something is not there as well, which it logs as errors: every push begins with asking for what the registry has already. And it goes for a push
+// that was cancelled, with the deployment it was for.
 func (h slogHook) Fire(e *logrus.Entry) error {
 	level := slog.LevelError
 	status, answered := e.Data["http.response.status"].(int)
 	switch {
-	case e.Level >= logrus.InfoLevel, answered && status < 500:
+	case e.Level >= logrus.InfoLevel, answered && status < 500, disconnected(e):
 		level = slog.LevelDebug
 	case e.Level == logrus.WarnLevel:
 		level = slog.LevelWarn
@@ -68,4 +70,9 @@ func (h slogHook) Fire(e *logrus.Entry) error {
 	}
 	h.log.LogAttrs(ctx, level, e.Message, attributes...)
 	return nil
+}
+
+// disconnected reports whether an entry is about a client that went away while it sent something (distribution, registry/handlers/helpers.go).
+func disconnected(e *logrus.Entry) bool {
+	return strings.HasPrefix(e.Message, "client disconnected") || e.Data["err.detail"] == "client disconnected"
 }
