@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +60,9 @@ type Controller struct {
 
 	mu       sync.Mutex
 	failures map[string]failure  // of work that has no row to count in, by what it is
-	reported map[int64]time.Time // by environment
+	recalls  []time.Time         // when something is due that the Store holds back
+	reported map[int64]time.Time // by environment, for as long as there is a pause
+	doubtful bool                // a host's record may differ from what the Store says
 	strays   map[string]bool     // image references that nothing owned at the last sweep
 }
 
@@ -154,9 +157,9 @@ func (c *Controller) dispatch(ctx context.Context) {
 
 // startDue starts everything that is due and returns when to look again at the latest.
 func (c *Controller) startDue(ctx context.Context) (time.Time, error) {
-	next := c.Now().Add(time.Minute)
+	next := soonest(c.Now().Add(time.Minute), c.nextRecall())
 	for _, start := range []func(context.Context) (time.Time, error){
-		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes,
+		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes, c.startRoutes,
 	} {
 		at, err := start(ctx)
 		if err != nil {
@@ -167,6 +170,25 @@ func (c *Controller) startDue(ctx context.Context) (time.Time, error) {
 		}
 	}
 	return next, nil
+}
+
+// recall has the dispatcher look again at that time. Lists of what is due leave out what the Store holds back, and until when.
+func (c *Controller) recall(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recalls = append(c.recalls, at)
+}
+
+// nextRecall returns the first of the times given to recall that is still to come, the zero time for none.
+func (c *Controller) nextRecall() (next time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.Now()
+	c.recalls = slices.DeleteFunc(c.recalls, func(at time.Time) bool { return !at.After(now) })
+	for _, at := range c.recalls {
+		next = soonest(next, at)
+	}
+	return next
 }
 
 func (c *Controller) startAttempts(ctx context.Context) (next time.Time, err error) {

@@ -2,6 +2,7 @@ package deployments
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"time"
 )
@@ -13,16 +14,25 @@ func (c *Controller) startReports(ctx context.Context) (next time.Time, err erro
 		return next, err
 	}
 	for _, p := range pending {
-		c.mu.Lock()
-		at := c.reported[p.Environment.ID].Add(c.ReportPause)
-		c.mu.Unlock()
-		if at.After(c.Now()) {
+		if at := c.pausedUntil(p.Environment.ID); !at.IsZero() {
 			next = soonest(next, at)
 			continue
 		}
 		c.reports.start(p.Environment.ID, 0, func(ctx context.Context) { c.report(ctx, p) }, c.poke)
 	}
 	return next, nil
+}
+
+// pausedUntil returns when the environment may be reported again, the zero time where it may be now.
+func (c *Controller) pausedUntil(environment int64) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.Now()
+	maps.DeleteFunc(c.reported, func(_ int64, at time.Time) bool { return !at.Add(c.ReportPause).After(now) })
+	if at, ok := c.reported[environment]; ok {
+		return at.Add(c.ReportPause)
+	}
+	return time.Time{}
 }
 
 func (c *Controller) report(ctx context.Context, p PendingReport) {
@@ -37,9 +47,11 @@ func (c *Controller) report(ctx context.Context, p PendingReport) {
 		return
 	}
 	c.Log.Warn("report", "environment", p.Environment.Name, "error", err)
-	if err := c.Store.PostponeReport(ctx, p.Environment.ID, c.Now().Add(backoff(p.Failures))); err != nil {
+	until := c.Now().Add(backoff(p.Failures))
+	if err := c.Store.PostponeReport(ctx, p.Environment.ID, until); err != nil {
 		c.Log.Error("postpone a report", "environment", p.Environment.Name, "error", err)
 	}
+	c.recall(until)
 }
 
 // startRequests has the pending requests resolved and the others answered.
@@ -66,9 +78,11 @@ func (c *Controller) serve(ctx context.Context, r Request) {
 		return
 	}
 	c.Log.Warn("serve a request", "origin", r.Origin.Key(), "request", r.ID, "error", err)
-	if err := c.Store.PostponeRequest(ctx, r.ID, c.Now().Add(backoff(r.Failures))); err != nil {
+	until := c.Now().Add(backoff(r.Failures))
+	if err := c.Store.PostponeRequest(ctx, r.ID, until); err != nil {
 		c.Log.Error("postpone a request", "request", r.ID, "error", err)
 	}
+	c.recall(until)
 }
 
 func (c *Controller) resolve(ctx context.Context, r Request) error {
@@ -112,27 +126,45 @@ func (c *Controller) writeRoutes(ctx context.Context, routes []Route) {
 	}
 	if err := c.Routes.Write(ctx, routes); err != nil {
 		c.Log.Warn("write routes", "error", err)
-		c.routing.start(0, 0, c.rewriteRoutes, c.poke)
+		c.doubtRoutes()
 	}
 }
 
-// rewriteRoutes brings every host's record to what the Store says, until that succeeds.
-func (c *Controller) rewriteRoutes(ctx context.Context) {
+// doubtRoutes has every host's record written again.
+func (c *Controller) doubtRoutes() {
+	c.mu.Lock()
+	c.doubtful = true
+	c.mu.Unlock()
+	c.poke()
+}
+
+// startRoutes brings every host's record to what the Store says, where one may differ.
+func (c *Controller) startRoutes(context.Context) (next time.Time, err error) {
 	const what = "write all routes"
-	for ctx.Err() == nil {
+	c.mu.Lock()
+	doubtful := c.doubtful
+	c.mu.Unlock()
+	if !doubtful {
+		return next, nil
+	}
+	if at := c.held(what); !at.IsZero() {
+		return at, nil
+	}
+	c.routing.start(0, 0, func(ctx context.Context) {
 		err := c.reconcileRoutes(ctx)
 		c.outcome(ctx, what, err)
-		if err == nil {
-			return
+		if err != nil {
+			c.doubtRoutes()
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(max(0, c.held(what).Sub(c.Now()))):
-		}
-	}
+	}, c.poke)
+	return next, nil
 }
 
+// reconcileRoutes writes what the Store says. A write that fails from here on is not covered by what it reads, and is doubted anew.
 func (c *Controller) reconcileRoutes(ctx context.Context) error {
+	c.mu.Lock()
+	c.doubtful = false
+	c.mu.Unlock()
 	routes, err := c.Store.Routes(ctx)
 	if err != nil {
 		return err

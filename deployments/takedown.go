@@ -44,9 +44,6 @@ func (c *Controller) takeDown(ctx context.Context, e Environment) error {
 	if err := os.RemoveAll(filepath.Join(c.LogDir, e.Name)); err != nil {
 		return fmt.Errorf("remove the logs of %s: %w", e.Name, err)
 	}
-	c.mu.Lock()
-	delete(c.reported, e.ID)
-	c.mu.Unlock()
 	if err := c.Store.TakenDown(ctx, e.ID, e.Generation); err != nil {
 		return fmt.Errorf("record that %s is gone: %w", e.Name, err)
 	}
