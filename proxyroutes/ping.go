@@ -14,7 +14,7 @@ func Ping(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	client := redis.NewClient(options)
+	client := newClient(options)
 	if err := errors.Join(client.Ping(ctx).Err(), client.Close()); err != nil {
 		return fmt.Errorf("ask Redis at %s: %w", options.Addr, err)
 	}

@@ -103,7 +103,7 @@ func Open(ctx context.Context, c Config) (*Records, error) {
 
 	following, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	r := &Records{
-		client: redis.NewClient(options), lobby: c.Lobby, domain: c.Domain, reread: c.Reread, log: c.Log, table: newTable(c.Now),
+		client: newClient(options), lobby: c.Lobby, domain: c.Domain, reread: c.Reread, log: c.Log, table: newTable(c.Now),
 		reading: make(chan struct{}, 1), written: map[string]deployments.Route{}, stop: stop, done: make(chan struct{}),
 	}
 	r.scripts.write, r.scripts.remove, r.scripts.mark = redis.NewScript(writeLua), redis.NewScript(removeLua), redis.NewScript(markLua)
