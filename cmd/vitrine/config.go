@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/golang-jwt/jwt/v4"
 )
 
 // settings are what `serve` can be told: as flag --x-y, environment variable VITRINE_X_Y, or x-y: in the file that --config names. A flag wins
 // over the environment, the environment over the file.
 type settings struct {
-	Config kong.ConfigFlag `help:"YAML file with any of these settings." env:"VITRINE_CONFIG" type:"existingfile"`
+	Config configFile `help:"YAML file with any of these settings." env:"VITRINE_CONFIG" type:"existingfile"`
 
 	Listen     string `help:"Address for the control plane and the previews, told apart by host." default:"127.0.0.1:8080"`
 	Domain     string `help:"Base domain: previews are hosts below it." default:"preview.localhost"`
@@ -75,9 +76,11 @@ func (s *settings) Validate() error {
 	} else if host != "" && host != "localhost" && net.ParseIP(host) == nil {
 		wrong = append(wrong, fmt.Errorf("listen: %q is not an IP address; use 127.0.0.1, or 0.0.0.0 for every interface", host))
 	}
-	for name, value := range map[string]string{"url": s.URL, "preview-url": s.PreviewURL, "github-url": s.GithubURL, "github-api-url": s.GithubAPIURL} {
-		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-			wrong = append(wrong, fmt.Errorf("%s: %q is not an http or https URL", name, value))
+	for _, address := range []struct{ name, value string }{
+		{"url", s.URL}, {"preview-url", s.PreviewURL}, {"github-url", s.GithubURL}, {"github-api-url", s.GithubAPIURL},
+	} {
+		if u, err := url.Parse(address.value); address.value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			wrong = append(wrong, fmt.Errorf("%s: %q is not an http or https URL", address.name, address.value))
 		}
 	}
 	if s.Domain == "" || strings.ContainsAny(s.Domain, ":/ *") {
@@ -114,6 +117,10 @@ func (s *settings) app() ([]byte, error) {
 	key, err := os.ReadFile(s.GithubPrivateKeyFile)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("read github-private-key-file: %w", err)}
+	}
+	if _, err := jwt.ParseRSAPrivateKeyFromPEM(key); err != nil {
+		return nil, &usageError{fmt.Errorf("github-private-key-file: %s is no private key (%w); the App's settings on GitHub generate one, a .pem file",
+			s.GithubPrivateKeyFile, err)}
 	}
 	return key, nil
 }

@@ -1,15 +1,39 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
 )
+
+// configFile is the flag that names the configuration file. Unlike kong.ConfigFlag (v1.17) it may also be set by its environment variable.
+type configFile string
+
+// BeforeResolve reads the file, so that it counts for the other flags. Kong calls it after the command line was read.
+func (configFile) BeforeResolve(parser *kong.Kong, ctx *kong.Context, trace *kong.Path) error {
+	path := ctx.FlagValue(trace.Flag).(configFile)
+	if path == "" {
+		path = trace.Flag.Target.Interface().(configFile) // from the environment
+	}
+	if path == "" {
+		return nil
+	}
+	values, err := parser.LoadConfig(string(path))
+	if err != nil {
+		return err
+	}
+	ctx.AddResolver(values)
+	return nil
+}
 
 // A file is a configuration file: a mapping from the flags' names to their values.
 type file struct {
@@ -75,23 +99,29 @@ func (f *file) Validate(app *kong.Application) error {
 		}
 	}
 	var wrong []error
-	for key, line := range f.lines {
+	keys := slices.SortedFunc(maps.Keys(f.lines), func(a, b string) int { return cmp.Compare(f.lines[a], f.lines[b]) })
+	for _, key := range keys {
 		if !known[key] || key == "config" {
-			wrong = append(wrong, fmt.Errorf("configuration file, line %d: unknown setting %q; `vitrine serve --help` lists them", line, key))
+			wrong = append(wrong, fmt.Errorf("configuration file, line %d: unknown setting %q; `vitrine serve --help` lists them", f.lines[key], key))
 		}
 	}
 	return errors.Join(wrong...)
 }
 
-// Resolve returns the file's value for a flag, unless the environment has one.
+// Resolve returns the file's value for a flag, unless the environment has one. A value that the flag does not take is reported with its line.
 func (f *file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
 		if _, set := os.LookupEnv(name); set {
 			return nil, nil
 		}
 	}
-	if v, ok := f.values[flag.Name]; ok {
-		return v, nil
+	v, ok := f.values[flag.Name]
+	if !ok {
+		return nil, nil
 	}
-	return nil, nil
+	trial := reflect.New(flag.Target.Type()).Elem()
+	if err := flag.Parse(kong.Scan().PushTyped(v, kong.FlagValueToken), trial); err != nil {
+		return nil, fmt.Errorf("configuration file, line %d: %w", f.lines[flag.Name], err)
+	}
+	return v, nil
 }
