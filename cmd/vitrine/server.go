@@ -149,7 +149,13 @@ func (s *server) openControl(key []byte) error {
 // Run serves until ctx is done, then finishes what is being answered, ends the attempts, which stay due, and returns.
 func (s *server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.controller.Run(ctx) })
+	group.Go(func() error {
+		// To be stopped while it still starts is no failure: the next start begins anew.
+		if err := s.controller.Run(ctx); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+			return err
+		}
+		return nil
+	})
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve on %s: %w", s.listener.Addr(), err)
