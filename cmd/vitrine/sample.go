@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ type sampleWeb struct {
 }
 
 // Run serves the page until ctx is done.
-func (s *sampleWeb) Run(ctx context.Context) error {
+func (s *sampleWeb) Run(ctx context.Context, to console) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		page, err := os.ReadFile(filepath.Join(s.Dir, "index.html"))
@@ -44,7 +45,7 @@ func (s *sampleWeb) Run(ctx context.Context) error {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, strings.NewReplacer("{{stock}}", string(stock), "{{commit}}", os.Getenv("VITRINE_SHA")).Replace(string(page)))
 	})
-	return serveSample(ctx, mux)
+	return serveSample(ctx, to, mux)
 }
 
 type sampleAPI struct {
@@ -53,7 +54,7 @@ type sampleAPI struct {
 }
 
 // Run serves the stock until ctx is done.
-func (s *sampleAPI) Run(ctx context.Context) error {
+func (s *sampleAPI) Run(ctx context.Context, to console) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stock", func(w http.ResponseWriter, r *http.Request) {
 		stock, err := s.stock(r.Context())
@@ -64,7 +65,7 @@ func (s *sampleAPI) Run(ctx context.Context) error {
 		fmt.Fprint(w, stock)
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "api of the shop: see /stock") })
-	return serveSample(ctx, mux)
+	return serveSample(ctx, to, mux)
 }
 
 // stock returns the number of pieces, from the cache where it is known there.
@@ -96,7 +97,7 @@ type sampleCache struct {
 }
 
 // Run serves PUT and GET of /KEY until ctx is done.
-func (s *sampleCache) Run(ctx context.Context) error {
+func (s *sampleCache) Run(ctx context.Context, to console) error {
 	var values sync.Map
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{key}", func(w http.ResponseWriter, r *http.Request) {
@@ -117,7 +118,7 @@ func (s *sampleCache) Run(ctx context.Context) error {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "cache") })
-	return listenAndServe(ctx, s.Listen, mux)
+	return listenAndServe(ctx, to, s.Listen, mux)
 }
 
 type sampleCheck struct {
@@ -130,13 +131,21 @@ func (s *sampleCheck) Run(ctx context.Context) error {
 	return err
 }
 
-func serveSample(ctx context.Context, h http.Handler) error { return listenAndServe(ctx, ":8080", h) }
+func serveSample(ctx context.Context, to console, h http.Handler) error {
+	return listenAndServe(ctx, to, ":8080", h)
+}
 
-// listenAndServe serves until ctx is done, and then stops without waiting for anybody.
-func listenAndServe(ctx context.Context, address string, h http.Handler) error {
-	server := &http.Server{Addr: address, Handler: h}
+// listenAndServe serves until ctx is done, and then stops without waiting for anybody. It prints where it listens, so that a container's log
+// has a line.
+func listenAndServe(ctx context.Context, to console, address string, h http.Handler) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(to.out, "listening on", listener.Addr())
+	server := &http.Server{Handler: h}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
