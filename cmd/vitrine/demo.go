@@ -32,19 +32,19 @@ func (c *demoCommand) Run(ctx context.Context, to console) (err error) {
 	if c.Once {
 		return d.walk(ctx)
 	}
-	if err := d.show(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil
+	err = d.show(ctx)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case stopped := <-d.stopped:
+			return fmt.Errorf("the server stopped: %w", stopped)
 		}
-		return err
 	}
-	select {
-	case <-ctx.Done():
+	if ctx.Err() != nil {
 		fmt.Fprint(to.out, "\n\nRemoving everything.\n")
 		return nil
-	case err := <-d.stopped:
-		return fmt.Errorf("the server stopped: %w", err)
 	}
+	return err
 }
 
 // walk plays the story, and says which step failed.

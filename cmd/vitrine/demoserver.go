@@ -21,6 +21,7 @@ import (
 	"vitrine/bot"
 	"vitrine/bot/githubsim"
 	"vitrine/builder"
+	"vitrine/deploy/docker"
 )
 
 // removalTime bounds the removal of what the demo made.
@@ -34,7 +35,7 @@ type demo struct {
 	github *githubsim.Server
 	server *server
 
-	stopped chan error // gets what the server's Run returned
+	stopped chan error // gets what the server's Run returned, and is closed
 	closers
 }
 
@@ -51,6 +52,10 @@ func openDemo(ctx context.Context, c *demoCommand, to console) (_ *demo, err err
 		return nil, err
 	}
 	d.add(func() error { return os.RemoveAll(dir) })
+	if err := checkEngine(ctx, c.DockerHost, to.out); err != nil {
+		return nil, err
+	}
+	check(to.out, "address", "*."+demoDomain+" -> 127.0.0.1")
 	listener, err := listenNear(to.out, "previews", c.Port)
 	if err != nil {
 		return nil, err
@@ -60,8 +65,9 @@ func openDemo(ctx context.Context, c *demoCommand, to console) (_ *demo, err err
 	if err := d.openGithub(c, filepath.Join(dir, "github"), listener, secret); err != nil {
 		return nil, err
 	}
+	fmt.Fprintln(to.out)
 	s := settings{
-		Domain: "preview.localhost", Data: filepath.Join(dir, "data"), DockerHost: c.DockerHost,
+		Domain: demoDomain, Data: filepath.Join(dir, "data"), DockerHost: c.DockerHost,
 		TrustedImages: []string{d.base}, RegistryListen: "127.0.0.1:0",
 		GithubURL: d.web, GithubAPIURL: d.web + "/api/v3/", GithubAppID: demoApp, GithubWebhookSecret: secret,
 		TTL: 168 * time.Hour, TTLMax: 720 * time.Hour, Builds: 2, Subnets: somePool(),
@@ -72,8 +78,25 @@ func openDemo(ctx context.Context, c *demoCommand, to console) (_ *demo, err err
 	return d, cast(ctx, d.github, d.base)
 }
 
-// demoApp is the number of the App in the simulated GitHub.
-const demoApp = 1
+const (
+	demoDomain = "preview.localhost"
+	demoApp    = 1 // the App's number in the simulated GitHub
+)
+
+// checkEngine says which engine answers, before anything is made that would need it.
+func checkEngine(ctx context.Context, host string, out io.Writer) error {
+	r, err := docker.New(docker.Config{Host: host, Instance: "demo"})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	version, err := r.Ping(ctx)
+	if err != nil {
+		return err
+	}
+	check(out, "engine", "Docker "+version)
+	return nil
+}
 
 // openGithub starts the simulated GitHub.
 func (d *demo) openGithub(c *demoCommand, dir string, webhooks net.Listener, secret string) error {
@@ -126,24 +149,17 @@ func (d *demo) openServer(ctx context.Context, s settings, listener net.Listener
 	}
 	d.server = srv
 	d.add(srv.Close)
-	engine, err := srv.runtime.Ping(ctx)
-	if err != nil {
-		return err
-	}
-	check(d.out, "engine", "Docker "+engine)
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this binary: %w", err)
 	}
-	if err := importBinary(ctx, srv.builder, self, d.base); err != nil {
+	d.add(func() error { return d.clean(srv.builder) })
+	// An import that is given up while the engine ends it could leave the image behind after the clean-up.
+	if err := importBinary(context.WithoutCancel(ctx), srv.builder, self, d.base); err != nil {
 		return err
 	}
-	d.add(func() error { return d.clean(srv.builder) })
-	check(d.out, "address", "*."+s.Domain+" -> 127.0.0.1")
-	fmt.Fprintln(d.out)
-
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	go func() { d.stopped <- srv.Run(running) }()
+	go func() { d.stopped <- srv.Run(running); close(d.stopped) }()
 	d.add(func() error { stop(); return <-d.stopped })
 	return nil
 }
