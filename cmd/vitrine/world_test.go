@@ -243,10 +243,15 @@ func (w *world) clean() {
 // eventually waits until done says so.
 func (w *world) eventually(what string, done func() bool) {
 	w.Helper()
+	eventually(w.T, what, done)
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
 	deadline := time.Now().Add(patience)
 	for !done() {
 		if time.Now().After(deadline) {
-			w.Fatalf("%s: not after %s", what, patience)
+			t.Fatalf("%s: not after %s", what, patience)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
