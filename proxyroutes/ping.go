@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Ping reports whether the Redis at an address as Config.URL's answers. It changes nothing there.
