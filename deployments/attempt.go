@@ -188,10 +188,21 @@ func (a *attempt) build(ctx context.Context, dir string) (*Stack, error) {
 	images, err := a.Builder.Build(ctx, BuildRequest{
 		Environment: a.env.Name, Source: a.d.Source, Dir: dir, Builds: stack.Builds, Log: log, Progress: a.progress(ctx),
 	})
+	return stack, errors.Join(away("the Docker engine", err), away("the Docker engine", <-prepared), a.own(ctx, images))
+}
+
+// own records the images that were built. From then on nobody takes their tags for left behind, however long the plan takes.
+func (a *attempt) own(ctx context.Context, images []Image) error {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.d.Images = images
-	a.mu.Unlock()
-	return stack, errors.Join(away("the Docker engine", err), away("the Docker engine", <-prepared))
+	if len(images) == 0 {
+		return nil
+	}
+	if err := a.Store.Save(ctx, a.d); err != nil {
+		return fmt.Errorf("record the images of %s: %w", a.env.Name, err)
+	}
+	return nil
 }
 
 // read reads the stack and gives its public services their hosts.
