@@ -1,0 +1,214 @@
+package deployments_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vitrine/deployments"
+)
+
+func TestOpened(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.notes = []string{"host ports are not published"}
+		h.pushed(1, 1)
+		h.settled()
+		h.wantLive(1, 1)
+		d := h.live(1)
+		h.wantThere(d)
+		if d.PushedAt.IsZero() || !strings.HasPrefix(d.Images[0].Digest, "sha256:d") {
+			t.Errorf("pushed at %s as %+v", d.PushedAt, d.Images)
+		}
+		for _, r := range d.Images[0].References {
+			if !h.registry[r] {
+				t.Errorf("%s is not in the registry", r)
+			}
+		}
+		var phases []deployments.Phase
+		for _, timing := range d.Timings {
+			phases = append(phases, timing.Phase)
+		}
+		if diff := cmp.Diff([]deployments.Phase{deployments.Queued, deployments.Fetching, deployments.Building, deployments.Starting}, phases); diff != "" {
+			t.Errorf("phases (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]deployments.ServiceState{{Name: "web", Status: "healthy", Host: "shop-pr-1", Answer: 200}}, d.Services); diff != "" {
+			t.Errorf("services (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"push 0010001", "host ports are not published", "live: 0010001"}, h.events(1)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		if e := h.env(1); e.Title != "A shop window" || e.CommentID != 1000+e.ID {
+			t.Errorf("title %q, comment %d", e.Title, e.CommentID)
+		}
+		log, err := os.ReadFile(filepath.Join(h.config.LogDir, "shop-pr-1", fmt.Sprintf("%d.log", d.ID)))
+		if want := "built " + commit(1, 1).SHA + "\n"; err != nil || string(log) != want {
+			t.Errorf("the log is %q, %v; want %q", log, err, want)
+		}
+		if diff := cmp.Diff(map[string]string{
+			"VITRINE_URL": "https://shop-pr-1.preview.test", "VITRINE_HOST": "shop-pr-1.preview.test", "VITRINE_ENVIRONMENT": "shop-pr-1",
+			"VITRINE_SHA": commit(1, 1).SHA, "VITRINE_BRANCH": "branch-1", "VITRINE_PR": "1", "VITRINE_URL_WEB": "https://shop-pr-1.preview.test",
+		}, h.variables[commit(1, 1).SHA]); diff != "" {
+			t.Errorf("variables (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAPushSupersedesARunningAttempt(t *testing.T) {
+	for _, call := range []string{"Forge.Head", "Forge.Remote", "Builder.Fetch", "Builder.Build", "Runtime.Prepare", "Runtime.Plan", "Runtime.Up"} {
+		t.Run(call, func(t *testing.T) {
+			inHouse(t, func(h *house) {
+				h.pushed(1, 1)
+				h.settled()
+				first := h.live(1)
+				g := newGate()
+				h.when(call, g.pass)
+				h.pushed(1, 2)
+				<-g.waits
+				h.when(call, nil)
+				h.pushed(1, 3)
+				cause := <-g.causes
+				if !errors.Is(cause, deployments.ErrSuperseded) || !strings.Contains(cause.Error(), commit(1, 3).ShortSHA()) {
+					t.Errorf("the attempt was cancelled because %q, want superseded by %s", cause, commit(1, 3).ShortSHA())
+				}
+				h.until("the newest is live", func() bool { return h.live(1).Source == commit(1, 3) })
+				h.settled()
+				h.wantLive(1, 3)
+				h.wantThere(h.live(1))
+				// The one between was never live, and says why.
+				between := h.deployment(first.ID + 1)
+				if between.Phase != deployments.Superseded || !strings.Contains(between.Reason, commit(1, 3).ShortSHA()) || !between.LiveAt.IsZero() {
+					t.Errorf("the attempt between is %s: %q", between.Phase, between.Reason)
+				}
+				if after := h.live(1); after.ID != first.ID+2 {
+					t.Errorf("%d is live, want the attempt after the one that was superseded", after.ID)
+				}
+			})
+		})
+	}
+}
+
+func TestBuildsWaitForASlotAndStartsDoNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.config.Builds = 1
+		h.start()
+		g := newGate()
+		h.when("Runtime.Up", g.pass)
+		const n = 5
+		for p := range n {
+			h.pushed(p+1, 1)
+		}
+		h.until("all of them start", func() bool { return len(g.waits) == n })
+		if h.most["build"] != 1 || h.most["up"] != n {
+			t.Errorf("%d built and %d started side by side, want 1 and %d", h.most["build"], h.most["up"], n)
+		}
+		g.open()
+		h.settled()
+		var live []deployments.Deployment
+		for p := range n {
+			h.wantLive(p+1, 1)
+			live = append(live, h.live(p+1))
+		}
+		h.wantThere(live...)
+		h.stop()
+	})
+}
+
+func TestTheOldOneGoesAfterTheDrain(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.settled()
+		old := h.live(1)
+		h.pushed(1, 2)
+		h.until("the new one is live", func() bool { return h.live(1).ID != old.ID })
+		h.wantLive(1, 2)
+		if removeAt := h.deployment(old.ID).RemoveAt; removeAt.Sub(h.live(1).LiveAt) != drain {
+			t.Errorf("the old one goes %s after the switch, want %s", removeAt.Sub(h.live(1).LiveAt), drain)
+		}
+		h.pass(time.Until(h.deployment(old.ID).RemoveAt) - time.Second)
+		if h.there[old.ID] == "" {
+			t.Error("the old one went before it had drained")
+		}
+		h.pass(2 * time.Second)
+		if h.there[old.ID] != "" || h.deployment(old.ID).Phase != deployments.PhaseGone {
+			t.Errorf("after the drain the old one is %s", h.deployment(old.ID).Phase)
+		}
+		h.settled()
+		h.wantThere(h.live(1))
+	})
+}
+
+func TestTheSameCommitIsNotBuiltAgain(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.settled()
+		first := h.live(1)
+		h.accept(up(1, 2)) // the forge still says 1: somebody pushed and pushed back
+		h.settled()
+		if h.live(1).ID != first.ID || h.calls["Builder.Build"] != 1 {
+			t.Errorf("%d is live after %d builds, want %d after 1", h.live(1).ID, h.calls["Builder.Build"], first.ID)
+		}
+		if reason := h.deployment(first.ID + 1).Reason; reason != "0010001 is live already" {
+			t.Errorf("the attempt ended because %q", reason)
+		}
+		h.wantThere(first)
+
+		h.accept(byHand(1, deployments.Up))
+		h.settled()
+		if h.live(1).ID == first.ID || h.calls["Builder.Build"] != 2 {
+			t.Errorf("forced: %d is live after %d builds, want another one after 2", h.live(1).ID, h.calls["Builder.Build"])
+		}
+		h.wantLive(1, 1)
+		h.wantThere(h.live(1))
+	})
+}
+
+// A stale list of what is due may have an attempt in it that ends before it is looked at: it is not made twice.
+func TestADueEnvironmentIsLookedAtAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		g := newGate()
+		h.when("Runtime.Up", g.pass)
+		late := false
+		h.ports.Store = lateStore{h.store, func(due []deployments.Environment) {
+			if late && len(due) > 0 {
+				late = false
+				g.open()
+				time.Sleep(time.Second) // of the bubble's clock, which runs when the attempt has ended
+			}
+		}}
+		h.start()
+		h.pushed(1, 1)
+		<-g.waits
+		synctest.Wait()
+		late = true
+		h.accept(closing(2)) // has the Controller look
+		h.settled()
+		if late || h.calls["Builder.Build"] != 1 {
+			t.Errorf("built %d times, want once", h.calls["Builder.Build"])
+		}
+		h.wantThere(h.live(1))
+		h.stop()
+	})
+}
+
+// A lateStore calls a function between reading what is due and returning it.
+type lateStore struct {
+	deployments.Store
+	before func(due []deployments.Environment)
+}
+
+func (s lateStore) Unsettled(ctx context.Context) ([]deployments.Environment, error) {
+	due, err := s.Store.Unsettled(ctx)
+	s.before(slices.Clone(due))
+	return due, err
+}

@@ -1,0 +1,359 @@
+package deployments_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"vitrine/deployments"
+)
+
+// A world is everything outside of a Controller but its Store: what the forge says, what runs, what is tagged, who answers for a host. It is
+// all of the Controller's other ports at once.
+type world struct {
+	mu sync.Mutex
+	// on has, by a call's name ("Runtime.Up"), what happens in it before it does its work: it may wait, and may fail. about is the commit that
+	// the call is about, or what else tells calls of that name apart.
+	on map[string]func(ctx context.Context, about string) error
+
+	heads      map[string]deployments.Head  // what the forge says, by Origin.Key
+	there      map[int64]string             // what a deployment has at the engine: "network" or "containers"
+	engine     map[string]bool              // tags
+	registry   map[string]bool              // tags
+	routes     map[string]deployments.Route // by host; those that were removed keep their revision here
+	reports    []reported
+	answers    []answer
+	variables  map[string]map[string]string // what Read was given last, by commit
+	calls      map[string]int               // how often each was called
+	inside     map[string]int               // how many are in a call now, and in one of an environment's
+	most       map[string]int               // the most there ever were
+	violations []string
+	notes      []string // that every stack has
+}
+
+// A reported state is one that people were shown.
+type reported struct {
+	deployments.PendingReport
+	at time.Time
+}
+
+// An answer is what a request's author was told.
+type answer struct {
+	request int64
+	origin  string
+	state   deployments.RequestState
+}
+
+var (
+	_ deployments.Forge       = (*world)(nil)
+	_ deployments.Clerk       = clerk{}
+	_ deployments.Reporter    = (*world)(nil)
+	_ deployments.Builder     = (*world)(nil)
+	_ deployments.StackReader = (*world)(nil)
+	_ deployments.Runtime     = (*world)(nil)
+	_ deployments.Routes      = (*world)(nil)
+)
+
+func newWorld() *world {
+	return &world{
+		on:    make(map[string]func(context.Context, string) error),
+		heads: make(map[string]deployments.Head), there: make(map[int64]string),
+		engine: make(map[string]bool), registry: make(map[string]bool), routes: make(map[string]deployments.Route),
+		variables: make(map[string]map[string]string), calls: make(map[string]int), inside: make(map[string]int), most: make(map[string]int),
+	}
+}
+
+// when has f happen in each of the calls of a name.
+func (w *world) when(call string, f func(ctx context.Context, about string) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on[call] = f
+}
+
+// call is what every call does first.
+func (w *world) call(ctx context.Context, name, about string) error {
+	w.mu.Lock()
+	w.calls[name]++
+	f := w.on[name]
+	w.mu.Unlock()
+	if f != nil {
+		if err := f(ctx, about); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// work counts somebody in until the function that it returns is called. Of one environment, nobody else may be at work.
+func (w *world) work(kind string, s deployments.Source, alone bool) (leave func()) {
+	keys := []string{kind, kind + " " + s.SHA[:3]}
+	if alone {
+		keys = append(keys, "anything "+s.SHA[:3])
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, key := range keys {
+		w.inside[key]++
+		w.most[key] = max(w.most[key], w.inside[key])
+		if key != kind && w.inside[key] > 1 {
+			w.violations = append(w.violations, fmt.Sprintf("%s of %s while another one is at work there", kind, s.ShortSHA()))
+		}
+	}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, key := range keys {
+			w.inside[key]--
+		}
+	}
+}
+
+// Head implements [deployments.Forge].
+func (w *world) Head(ctx context.Context, o deployments.Origin) (deployments.Head, error) {
+	err := w.call(ctx, "Forge.Head", o.Key())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.heads[o.Key()], err
+}
+
+// Remote implements [deployments.Forge].
+func (w *world) Remote(ctx context.Context, repo string) (deployments.Remote, error) {
+	return deployments.Remote{URL: "https://forge.test/" + repo}, w.call(ctx, "Forge.Remote", repo)
+}
+
+// A clerk resolves a request as its payload says, which is a Resolution in JSON.
+type clerk struct{ *world }
+
+// Resolve implements [deployments.Clerk].
+func (w clerk) Resolve(ctx context.Context, r deployments.Request) (resolution deployments.Resolution, err error) {
+	if err := w.call(ctx, "Clerk.Resolve", r.Origin.Key()); err != nil {
+		return resolution, err
+	}
+	err = json.Unmarshal(r.Payload, &resolution)
+	return resolution, err
+}
+
+// Answer implements [deployments.Clerk].
+func (w clerk) Answer(ctx context.Context, r deployments.Request) error {
+	if err := w.call(ctx, "Clerk.Answer", r.Origin.Key()); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers = append(w.answers, answer{r.ID, r.Origin.Key(), r.State})
+	return nil
+}
+
+// Report implements [deployments.Reporter].
+func (w *world) Report(ctx context.Context, r deployments.PendingReport) (int64, error) {
+	w.mu.Lock()
+	began := time.Now()
+	w.mu.Unlock()
+	err := w.call(ctx, "Reporter.Report", r.Environment.Name)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reports = append(w.reports, reported{r, began})
+	return 1000 + r.Environment.ID, err
+}
+
+// Fetch implements [deployments.Builder].
+func (w *world) Fetch(ctx context.Context, _ deployments.Remote, _ deployments.Origin, s deployments.Source) (*deployments.Checkout, error) {
+	defer w.work("build", s, true)()
+	if err := w.call(ctx, "Builder.Fetch", s.SHA); err != nil {
+		return nil, err
+	}
+	return &deployments.Checkout{Dir: "/checkout/" + s.SHA, Close: func() error { return nil }}, nil
+}
+
+// Build implements [deployments.Builder]. Commits with the same last digit before the zeros make the same image, so that environments share tags.
+func (w *world) Build(ctx context.Context, req deployments.BuildRequest) ([]deployments.Image, error) {
+	defer w.work("build", req.Source, true)()
+	req.Progress("web", "step 1 of 2")
+	if err := w.call(ctx, "Builder.Build", req.Source.SHA); err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(req.Log, "built", req.Source.SHA)
+	id := strings.Repeat(req.Source.SHA[6:7], 64)
+	references := []string{"shop/web:id-" + id, "shop/web:" + req.Environment + "." + req.Source.SHA[:12]}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range references {
+		w.engine[r] = true
+	}
+	return []deployments.Image{{Service: "web", ID: "sha256:" + id, References: references}}, nil
+}
+
+// Push implements [deployments.Builder].
+func (w *world) Push(ctx context.Context, images []deployments.Image) ([]deployments.Image, error) {
+	if err := w.call(ctx, "Builder.Push", images[0].References[1]); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	pushed := slices.Clone(images)
+	for i := range pushed {
+		for _, r := range pushed[i].References {
+			if !w.engine[r] {
+				return nil, fmt.Errorf("push %s: no such tag", r)
+			}
+			w.registry[r] = true
+		}
+		pushed[i].Digest = strings.Replace(pushed[i].ID, "sha256:", "sha256:d", 1)
+	}
+	return pushed, nil
+}
+
+// Remove implements [deployments.Builder].
+func (w *world) Remove(ctx context.Context, references []string) error {
+	if err := w.call(ctx, "Builder.Remove", strings.Join(references, " ")); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range references {
+		delete(w.engine, r)
+		delete(w.registry, r)
+	}
+	return nil
+}
+
+// References implements [deployments.Builder].
+func (w *world) References(ctx context.Context) ([]string, error) {
+	err := w.call(ctx, "Builder.References", "")
+	return w.tags(), err
+}
+
+// tags returns every tag of the engine and the registry.
+func (w *world) tags() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := maps.Clone(w.engine)
+	maps.Copy(all, w.registry)
+	return slices.Sorted(maps.Keys(all))
+}
+
+// Public implements [deployments.StackReader].
+func (w *world) Public(ctx context.Context, dir string, _ map[string]string) ([]deployments.PublicService, error) {
+	return []deployments.PublicService{{Name: "web", Port: 8080}}, w.call(ctx, "Stacks.Public", dir)
+}
+
+// Read implements [deployments.StackReader].
+func (w *world) Read(ctx context.Context, dir string, vars map[string]string) (deployments.Stack, error) {
+	if err := w.call(ctx, "Stacks.Read", dir); err != nil {
+		return deployments.Stack{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.variables[vars["VITRINE_SHA"]] = vars
+	return deployments.Stack{
+		JSON: json.RawMessage(`{}`), Notes: w.notes,
+		Builds: []deployments.Build{{Service: "web", Context: "."}}, Public: []deployments.PublicService{{Name: "web", Port: 8080}},
+	}, nil
+}
+
+// Occupied implements [deployments.Runtime].
+func (w *world) Occupied(ctx context.Context) ([]netip.Prefix, error) {
+	return nil, w.call(ctx, "Runtime.Occupied", "")
+}
+
+// make notes that a deployment has something, before the call that makes it may fail.
+func (w *world) make(d deployments.Deployment, what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.there[d.ID] = what
+}
+
+// Prepare implements [deployments.Runtime].
+func (w *world) Prepare(ctx context.Context, d deployments.Deployment) error {
+	defer w.work("prepare", d.Source, false)()
+	w.make(d, "network")
+	return w.call(ctx, "Runtime.Prepare", d.Source.SHA)
+}
+
+// Plan implements [deployments.Runtime].
+func (w *world) Plan(ctx context.Context, _ deployments.Environment, d deployments.Deployment, _ deployments.Stack) (deployments.Plan, error) {
+	defer w.work("plan", d.Source, true)()
+	return deployments.Plan{JSON: json.RawMessage(`{"version":1}`)}, w.call(ctx, "Runtime.Plan", d.Source.SHA)
+}
+
+// Up implements [deployments.Runtime].
+func (w *world) Up(ctx context.Context, d deployments.Deployment, p deployments.Plan, progress func(service, status string)) ([]deployments.Backend, error) {
+	defer w.work("up", d.Source, true)()
+	if len(p.JSON) == 0 {
+		return nil, errors.New("there is no plan")
+	}
+	w.make(d, "containers")
+	progress("web", "starting")
+	if err := w.call(ctx, "Runtime.Up", d.Source.SHA); err != nil {
+		return nil, err
+	}
+	return []deployments.Backend{{Service: "web", URL: backend(d.ID), Answer: 200}}, nil
+}
+
+// backend returns where a deployment answers.
+func backend(deployment int64) string {
+	return fmt.Sprintf("http://deployment-%d.test:8080", deployment)
+}
+
+// Down implements [deployments.Runtime].
+func (w *world) Down(ctx context.Context, deployment int64) error {
+	if err := w.call(ctx, "Runtime.Down", fmt.Sprint(deployment)); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.there, deployment)
+	return nil
+}
+
+// Inventory implements [deployments.Runtime].
+func (w *world) Inventory(ctx context.Context) ([]int64, error) {
+	err := w.call(ctx, "Runtime.Inventory", "")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(maps.Keys(w.there)), err
+}
+
+// Write implements [deployments.Routes].
+func (w *world) Write(ctx context.Context, routes []deployments.Route) error {
+	if err := w.call(ctx, "Routes.Write", ""); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range routes {
+		if r.Revision >= w.routes[r.Host].Revision {
+			w.routes[r.Host] = r
+		}
+	}
+	return nil
+}
+
+// Hosts implements [deployments.Routes].
+func (w *world) Hosts(ctx context.Context) ([]string, error) {
+	err := w.call(ctx, "Routes.Hosts", "")
+	return slices.Sorted(maps.Keys(w.served())), err
+}
+
+// served returns the backends by host, none for the lobby. Hosts without a record are not in it.
+func (w *world) served() map[string][]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	served := make(map[string][]string)
+	for host, r := range w.routes {
+		if !r.Removed {
+			served[host] = r.Backends
+		}
+	}
+	return served
+}

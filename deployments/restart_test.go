@@ -1,0 +1,152 @@
+package deployments_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"vitrine/deployments"
+)
+
+// A Controller that ends leaves nothing running. What it was at stays due, and the next one on the same Store does it.
+func TestRestart(t *testing.T) {
+	for _, call := range []string{
+		"Forge.Head", "Forge.Remote", "Builder.Fetch", "Stacks.Read", "Builder.Build", "Runtime.Prepare", "Runtime.Plan", "Runtime.Up",
+		"Runtime.Occupied", "Builder.Push", "Reporter.Report", "Routes.Write",
+	} {
+		t.Run(call, func(t *testing.T) {
+			inHouse(t, func(h *house) {
+				h.pushed(2, 1)
+				h.settled()
+				g := newGate()
+				h.when(call, g.pass)
+				h.pushed(1, 1)
+				<-g.waits
+				h.when(call, nil)
+				h.stop()
+				if cause := <-g.causes; cause == nil || !strings.Contains(cause.Error(), "server stopped") {
+					t.Errorf("%s was cancelled because %v", call, cause)
+				}
+				if e := h.env(1); e.Failures != 0 || e.Failed {
+					t.Errorf("the environment is %+v after the end", e)
+				}
+				if latest, ok := h.latest(1); ok && latest.Phase != deployments.Cancelled && latest.Phase != deployments.Ready {
+					t.Errorf("the attempt is %s after the end", latest.Phase)
+				}
+				h.start()
+				h.settled()
+				h.wantLive(1, 1)
+				h.wantLive(2, 1)
+				h.wantThere(h.live(1), h.live(2))
+				h.wantReported(1)
+			})
+		})
+	}
+}
+
+func TestRestartWhileTakingDown(t *testing.T) {
+	for _, call := range []string{"Forge.Head", "Routes.Write", "Runtime.Down", "Builder.Remove"} {
+		t.Run(call, func(t *testing.T) {
+			inHouse(t, func(h *house) {
+				h.pushed(1, 1)
+				h.settled()
+				g := newGate()
+				h.when(call, g.pass)
+				h.closed(1)
+				<-g.waits
+				h.when(call, nil)
+				h.stop()
+				h.start()
+				h.settled()
+				h.pass(time.Minute)
+				h.wantGone(1)
+				h.wantThere()
+			})
+		})
+	}
+}
+
+// A process that is killed writes nothing more. Its successor ends its attempts and removes what they made.
+func TestKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.says(1, deployments.Head{Open: true, Source: commit(1, 1)})
+		if _, err := h.store.Accept(t.Context(), deployments.Delivery{Wants: []deployments.Want{up(1, 1)}}); err != nil {
+			t.Fatal(err)
+		}
+		d, err := h.store.Claim(t.Context(), h.env(1).ID, h.config.Subnets, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Phase = deployments.Building
+		if err := h.store.Save(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		h.there[d.ID] = "network"
+		h.engine["shop/web:shop-pr-1.001000100000"] = true
+		h.start()
+		h.settled()
+		h.wantLive(1, 1)
+		h.wantThere(h.live(1))
+		if d := h.deployment(d.ID); d.Phase != deployments.Cancelled || d.Reason != "the server stopped" {
+			t.Errorf("the attempt of the killed process is %s: %q", d.Phase, d.Reason)
+		}
+		h.stop()
+	})
+}
+
+// A Store that cannot be read for a while holds everything up, and loses nothing.
+func TestTheStoreIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		away := false
+		h.ports.Store = brokenStore{h.store, func() error {
+			if away {
+				return errAway
+			}
+			return nil
+		}}
+		h.start()
+		away = true
+		h.pushed(1, 1)
+		h.pass(10 * time.Second)
+		if h.calls["Forge.Head"] != 0 {
+			t.Error("it went on without its records")
+		}
+		away = false
+		h.settled()
+		h.wantLive(1, 1)
+		h.stop()
+	})
+}
+
+// A brokenStore cannot say what is due.
+type brokenStore struct {
+	deployments.Store
+	fail func() error
+}
+
+func (s brokenStore) Unsettled(ctx context.Context) ([]deployments.Environment, error) {
+	if err := s.fail(); err != nil {
+		return nil, err
+	}
+	return s.Store.Unsettled(ctx)
+}
+
+// latest returns the newest attempt of a pull request that may have something outside.
+func (h *house) latest(p int) (latest deployments.Deployment, ok bool) {
+	h.t.Helper()
+	owned, err := h.store.Owned(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	e := h.env(p)
+	for _, d := range owned {
+		if d.Environment == e.ID {
+			latest, ok = d, true
+		}
+	}
+	return latest, ok
+}
