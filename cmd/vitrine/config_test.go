@@ -30,7 +30,8 @@ func TestConfigurationFile(t *testing.T) {
 		"a mapping":       {"listen:\n  port: 8080\n", []string{"line 2: listen: expected a value or a list of values"}},
 		"a list of lists": {"trusted-images: [[a]]\n", []string{"line 1: trusted-images: expected a list of plain values"}},
 		"a list":          {"- listen\n", []string{"line 1: expected settings, as in `listen: 127.0.0.1:8080`"}},
-		"no YAML":         {"listen: 127.0.0.1:0\nurl: x: y\n", []string{"read the configuration file: yaml: line 2"}},
+		"no YAML":         {"listen: 127.0.0.1:0\nurl: x: y\n", []string{"configuration file: this is not YAML: line 2, column"}},
+		"no end":          {"listen: 127.0.0.1:0\ntrusted-images: [a\nurl: x\n", []string{"configuration file: this is not YAML: while parsing a flow sequence at line 2, column 17: line 3"}},
 		"makes no sense":  {"builds: 0\n", []string{"builds: 0 is less than 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

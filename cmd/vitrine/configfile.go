@@ -13,6 +13,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
+
+	"vitrine/deployments/repoconfig"
 )
 
 // configFile is the flag that names the configuration file. Unlike kong.ConfigFlag (v1.17) it may also be set by its environment variable.
@@ -47,7 +49,7 @@ func loadFile(r io.Reader) (kong.Resolver, error) {
 	if err := yaml.NewDecoder(r).Decode(&doc); errors.Is(err, io.EOF) {
 		return &file{}, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("read the configuration file: %w", err)
+		return nil, fmt.Errorf("configuration file: this is not YAML: %s", repoconfig.SyntaxMessage(err))
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"vitrine/deployments/repoconfig"
 )
 
 // What a compose file may be once its aliases are followed. The largest real ones have a few thousand nodes.
@@ -142,7 +144,7 @@ func parse(content []byte) (*node, error) {
 
 // yamlError takes the line out of the YAML library's message, which carries it in words only.
 func yamlError(err error) *syntaxError {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text := repoconfig.SyntaxMessage(err)
 	e := &syntaxError{text: "this is not YAML: " + text}
 	if all := regexp.MustCompile(`line (\d+)`).FindAllStringSubmatch(text, -1); len(all) > 0 {
 		e.line, _ = strconv.Atoi(all[len(all)-1][1])

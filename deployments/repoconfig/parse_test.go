@@ -72,7 +72,7 @@ func TestParseErrors(t *testing.T) {
 			[]string{".vitrine.yml:2:10: compose and dockerfile exclude each other; keep the one that is to be deployed"}},
 		"alias":     {"branches: &b [main]\ncompose: *b\n", []string{".vitrine.yml:2:10: compose is an alias; write its value out"}},
 		"merge key": {"<<: {compose: a}\n", []string{".vitrine.yml:1:1: unknown key `<<`; known here: branches, compose, dockerfile, services"}},
-		"syntax":    {"compose: [\n", []string{".vitrine.yml:1: this is not YAML: while parsing a flow node at line 1: did not find expected node content"}},
+		"syntax":    {"compose: [\n", []string{".vitrine.yml:2: this is not YAML: while parsing a flow node at line 2: did not find expected node content"}},
 		"binary":    {"a: \x00", []string{".vitrine.yml: this is not YAML: offset 3: control characters are not allowed"}},
 		"two documents": {"compose: a\n---\ncompose: b\n",
 			[]string{".vitrine.yml:2:1: there is a second document; keep everything in one, without a line of ---"}},

@@ -62,7 +62,7 @@ func (ps problems) fault() error {
 
 // syntaxProblem takes the position out of the YAML library's message, which carries it in words only.
 func syntaxProblem(file string, err error) problem {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text := SyntaxMessage(err)
 	p := problem{file: file, text: "this is not YAML: " + text}
 	places := regexp.MustCompile(`line (\d+)(?:, column (\d+))?`).FindAllStringSubmatch(text, -1)
 	if len(places) > 0 {
@@ -71,4 +71,18 @@ func syntaxProblem(file string, err error) problem {
 		p.column, _ = strconv.Atoi(last[2])
 	}
 	return p
+}
+
+// SyntaxMessage returns what the YAML library says of a text that is not YAML, with its lines counted from 1 as editors do.
+func SyntaxMessage(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	// The library's parser counts them from 0, unlike its scanner and composer (go.yaml.in/yaml v4.0.0-rc.4). The type is not exported.
+	if fmt.Sprintf("%T", err) != "libyaml.ParserError" {
+		return text
+	}
+	text = strings.ReplaceAll(text, "<unknown position>", "line 0")
+	return regexp.MustCompile(`line \d+`).ReplaceAllStringFunc(text, func(place string) string {
+		line, _ := strconv.Atoi(strings.TrimPrefix(place, "line ")) // digits; a number beyond all lines is 0
+		return fmt.Sprintf("line %d", line+1)
+	})
 }
