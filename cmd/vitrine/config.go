@@ -31,7 +31,9 @@ type settings struct {
 	DockerHost    string   `help:"The Docker engine, if not the usual one." placeholder:"unix:///var/run/docker.sock"`
 	TrustedImages []string `help:"Patterns of images that any repository may name and that need not be pulled, as in debian:*." placeholder:"PATTERN"`
 
-	RedisURL       string `name:"redis-url" help:"Redis for the routes, redis://...; an embedded one if empty."`
+	RedisURL       string         `name:"redis-url" help:"Redis for the routes, redis://...; an embedded one if empty."`
+	TrustedProxies []netip.Prefix `help:"Networks of proxies before this one, whose X-Forwarded headers are kept." default:"127.0.0.0/8,::1/128"`
+
 	RegistryListen string `help:"Address of the embedded image registry; it is part of the images' names." default:"127.0.0.1:5055"`
 
 	GithubURL            string `name:"github-url" help:"GitHub's web and clone address." default:"https://github.com"`

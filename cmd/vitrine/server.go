@@ -130,7 +130,7 @@ func (s *server) openControl(key []byte) error {
 	}, deployments.Ports{
 		Store: s.store, Forge: forge, Clerk: forge, Reporter: forge, Builder: s.builder, Stacks: compose.New(compose.Config{}), Runtime: s.runtime, Routes: s.records,
 	})
-	previews, err := proxy.New(proxy.Config{Table: s.records.Table(), States: s.store, Lobby: s.lobby(), Domain: s.Domain, Log: s.log})
+	previews, err := proxy.New(proxy.Config{Table: s.records.Table(), States: s.store, Lobby: s.lobby(), Domain: s.Domain, TrustedProxies: s.TrustedProxies, Log: s.log})
 	if err != nil {
 		return err
 	}

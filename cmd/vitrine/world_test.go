@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -31,19 +32,29 @@ import (
 const patience = 2 * time.Minute
 
 // binary returns the path of the vitrine command, built once for all tests as `make build` does.
-var binary = sync.OnceValues(func() (string, error) {
+var binary = sync.OnceValues(func() (string, error) { return build("CGO_ENABLED=0", "-trimpath") })
+
+// serveBinary returns the one that serve runs from: with the race detector where the tests have it, which no static binary can have.
+var serveBinary = sync.OnceValues(func() (string, error) {
+	if raceEnabled {
+		return build("CGO_ENABLED=1", "-race")
+	}
+	return binary()
+})
+
+func build(env string, flags ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "vitrine-test-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "vitrine")
-	command := exec.Command("go", "build", "-trimpath", "-o", path, ".")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	command := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, ".")...)
+	command.Env = append(os.Environ(), env)
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build vitrine: %w: %s", err, out)
 	}
 	return path, nil
-})
+}
 
 // A world is a simulated GitHub and a `vitrine serve` in a process of its own, which may be killed and started again.
 type world struct {
@@ -105,7 +116,7 @@ func (w *world) openGithub() {
 // start starts serve and waits until it answers.
 func (w *world) start() {
 	w.Helper()
-	path, err := binary()
+	path, err := serveBinary()
 	w.must(err)
 	log, err := os.OpenFile(w.logs, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	w.must(err)
@@ -214,10 +225,12 @@ func (w *world) clean() {
 		w.process.Process.Kill()
 		<-w.exited
 	}
+	log, err := os.ReadFile(w.logs)
+	if err == nil && bytes.Contains(log, []byte("DATA RACE")) {
+		w.Error("serve has a data race")
+	}
 	if w.Failed() {
-		if log, err := os.ReadFile(w.logs); err == nil {
-			w.Logf("serve said:\n%s", log)
-		}
+		w.Logf("serve said:\n%s", log)
 	}
 	b := w.builder()
 	defer b.Close()
