@@ -193,6 +193,10 @@ func (s *story) second(ctx context.Context) error {
 	if err := s.answers(ctx, "shop-pr-2", "99"); err != nil {
 		return err
 	}
+	// A pull request that is closed before it has a comment gets none.
+	if err := s.comment(ctx, 2, "### Preview: ready"); err != nil {
+		return err
+	}
 	return s.answers(ctx, "shop-pr-1", "Bestand: 12")
 }
 
