@@ -2,6 +2,7 @@ package deployments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,7 +26,8 @@ func (c *Controller) sweep(ctx context.Context, start bool) {
 	c.doubtRoutes()
 }
 
-// sweepRuntime removes what no record owns, and has deployed again what is live by its record and not there.
+// sweepRuntime removes what no record owns, and has deployed again what is live by its record and not there. One deployment that fails does not
+// keep the others from it.
 func (c *Controller) sweepRuntime(ctx context.Context) error {
 	// The inventory comes first: what is begun after it is in the records that are read then.
 	began := c.Now()
@@ -42,6 +44,7 @@ func (c *Controller) sweepRuntime(ctx context.Context) error {
 		records[d.ID] = true
 	}
 	there := make(map[int64]bool, len(inventory))
+	var errs []error
 	for _, id := range inventory {
 		there[id] = true
 		if records[id] {
@@ -49,17 +52,15 @@ func (c *Controller) sweepRuntime(ctx context.Context) error {
 		}
 		c.Log.Info("remove what no record owns", "deployment", id)
 		if err := c.Runtime.Down(ctx, id); err != nil {
-			return fmt.Errorf("remove deployment %d: %w", id, err)
+			errs = append(errs, fmt.Errorf("remove deployment %d: %w", id, err))
 		}
 	}
 	for _, d := range owned {
 		if d.Phase == Ready && d.LiveAt.Before(began) && !there[d.ID] {
-			if err := c.redeploy(ctx, d); err != nil {
-				return err
-			}
+			errs = append(errs, c.redeploy(ctx, d))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // redeploy asks for a live deployment again whose containers are gone.
