@@ -96,6 +96,51 @@ func TestAPushSupersedesARunningAttempt(t *testing.T) {
 	}
 }
 
+// While the first version is built, the lobby answers; from then on, what is live does.
+func TestTheLobbyAnswersWhileItIsBuilt(t *testing.T) {
+	inHouse(t, func(h *house) {
+		g := newGate()
+		h.when("Builder.Build", g.pass)
+		h.pushed(1, 1)
+		<-g.waits
+		synctest.Wait()
+		if backends, ok := h.served()["shop-pr-1.preview.test"]; !ok || len(backends) != 0 {
+			t.Errorf("the host has a record: %t, backends %q; want the lobby", ok, backends)
+		}
+		state, err := h.store.HostState(h.t.Context(), "shop-pr-1")
+		if err != nil || state.Status != deployments.HostBuilding || !strings.Contains(state.Detail, "web") {
+			t.Errorf("the lobby says %+v, %v", state, err)
+		}
+		g.open()
+		h.settled()
+		h.wantLive(1, 1)
+	})
+}
+
+// What was given a name by hand has no forge to ask.
+func TestByName(t *testing.T) {
+	inHouse(t, func(h *house) {
+		demo := deployments.Want{
+			Origin: deployments.Origin{Name: "demo"}, Source: commit(1, 1), Intent: deployments.Up, By: deployments.ByHand, Cause: "by hand",
+		}
+		h.accept(demo)
+		h.settled()
+		if n := len(h.served()["demo.preview.test"]); n != 1 || h.calls["Forge.Head"] != 0 {
+			t.Errorf("%d backends, the forge was asked %d times", n, h.calls["Forge.Head"])
+		}
+		if pr, ok := h.variables[commit(1, 1).SHA]["VITRINE_PR"]; pr != "" || !ok {
+			t.Errorf("VITRINE_PR is %q, set: %t", pr, ok)
+		}
+		demo.Intent = deployments.Gone
+		h.accept(demo)
+		h.settled()
+		h.wantThere()
+		if served := h.served(); len(served) != 0 || h.calls["Forge.Head"] != 0 {
+			t.Errorf("served is %v, the forge was asked %d times", served, h.calls["Forge.Head"])
+		}
+	})
+}
+
 func TestBuildsWaitForASlotAndStartsDoNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

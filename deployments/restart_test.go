@@ -3,6 +3,7 @@ package deployments_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,39 @@ func TestRestart(t *testing.T) {
 				h.wantLive(2, 1)
 				h.wantThere(h.live(1), h.live(2))
 				h.wantReported(1)
+			})
+		})
+	}
+}
+
+// Run returns when nothing runs any more, however long that takes.
+func TestRunJoinsEverything(t *testing.T) {
+	for _, call := range []string{"Forge.Head", "Builder.Build", "Runtime.Prepare", "Runtime.Up", "Builder.Push", "Reporter.Report", "Clerk.Resolve"} {
+		t.Run(call, func(t *testing.T) {
+			inHouse(t, func(h *house) {
+				entered, release := make(chan struct{}), make(chan struct{})
+				once := sync.OnceFunc(func() { close(entered) })
+				h.when(call, func(context.Context, string) error { // deaf to its context
+					once()
+					<-release
+					return nil
+				})
+				h.pushed(1, 1)
+				h.ask(1, deployments.Resolution{State: deployments.RequestRefused})
+				<-entered
+				ended := make(chan struct{})
+				go func() {
+					h.end()
+					close(ended)
+				}()
+				h.pass(time.Minute)
+				select {
+				case <-ended:
+					t.Errorf("Run returned while %s runs", call)
+				default:
+				}
+				close(release)
+				<-ended
 			})
 		})
 	}

@@ -127,6 +127,34 @@ func TestOnePartOfASweepDoesNotKeepTheOtherFromIt(t *testing.T) {
 	}
 }
 
+// One deployment that cannot be removed does not keep a sweep from the others.
+func TestASweepGoesOnAfterAFailure(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.settled()
+		h.pass(time.Minute)
+		lost := h.live(1)
+		h.mu.Lock()
+		delete(h.there, lost.ID)
+		h.there[4711], h.there[4712] = "containers", "containers"
+		h.mu.Unlock()
+		h.when("Runtime.Down", func(_ context.Context, deployment string) error {
+			if deployment == "4711" {
+				return errAway
+			}
+			return nil
+		})
+		h.pass(sweepEvery)
+		h.settled()
+		if h.there[4711] == "" || h.there[4712] != "" {
+			t.Errorf("there is %v, want 4712 gone", h.there)
+		}
+		if again := h.live(1); again.ID == lost.ID {
+			t.Error("what is lost was not deployed again")
+		}
+	})
+}
+
 func TestARecordThatTheProxyLostIsWrittenAgain(t *testing.T) {
 	inHouse(t, func(h *house) {
 		h.pushed(1, 1)
