@@ -71,7 +71,7 @@ func Start(ctx context.Context, config Config) (*Registry, error) {
 			Handler:           app,
 			ReadHeaderTimeout: 10 * time.Second,
 			BaseContext:       func(net.Listener) context.Context { return base },
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
 	}
 	go func() { r.served <- r.server.Serve(listener) }()

@@ -97,11 +97,11 @@ func TestCommands(t *testing.T) {
 	w.must(s.answers(t.Context(), "shop-pr-1", "Stock: 12"))
 	command("/help")
 	command("/status")
-	comments, err := w.github.Comments(storyRepository, 1)
-	w.must(err)
-	if len(comments) != 7 { // four commands, the preview's comment and two replies
-		t.Errorf("there are %d comments, want 7", len(comments))
-	}
+	w.eventually("four commands, the preview's comment and two replies are there", func() bool {
+		comments, err := w.github.Comments(storyRepository, 1)
+		w.must(err)
+		return len(comments) == 7
+	})
 }
 
 // A tracked branch has an environment of its own, from .vitrine.yml at the default branch.
