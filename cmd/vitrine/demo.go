@@ -21,11 +21,14 @@ type demoCommand struct {
 	LogLevel   string `help:"Least level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"error"`
 }
 
+// farewell follows the ^C that a terminal shows.
+const farewell = "\n\nRemoving everything.\n"
+
 // Run shows the main job until ctx is done, or walks the story, and then removes everything that it made.
 func (c *demoCommand) Run(ctx context.Context, to console) (err error) {
 	fmt.Fprint(to.out, "Vitrine demo: a simulated GitHub, a real Docker engine, nothing leaves this machine.\n\n")
 	d, err := openDemo(ctx, c, to)
-	if err != nil {
+	if d == nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
@@ -41,7 +44,7 @@ func (c *demoCommand) Run(ctx context.Context, to console) (err error) {
 		}
 	}
 	if ctx.Err() != nil {
-		fmt.Fprint(to.out, "\n\nRemoving everything.\n")
+		fmt.Fprint(to.out, farewell)
 		return nil
 	}
 	return err

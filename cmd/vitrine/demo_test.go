@@ -274,6 +274,16 @@ func TestDemoInterruptedWhileBuilding(t *testing.T) {
 	d.leftNothing()
 }
 
+// So does Ctrl-C before there is anything to see.
+func TestDemoInterruptedAtOnce(t *testing.T) {
+	d := startDemo(t)
+	d.says(`engine +Docker`)
+	d.interrupt()
+	if files, err := os.ReadDir(d.tmp); err != nil || len(files) > 0 {
+		d.Errorf("the demo left %v in the temporary folder (%v)", files, err)
+	}
+}
+
 // Without an engine the demo says where it looked, before it makes anything.
 func TestDemoWithoutAnEngine(t *testing.T) {
 	for _, args := range [][]string{{"demo"}, {"demo", "--once"}} {

@@ -39,11 +39,16 @@ type demo struct {
 	closers
 }
 
-// openDemo makes everything that the demo needs. After an error nothing is left of it.
+// openDemo makes everything that the demo needs. After an error nothing is left of it. It returns no demo and no error where Ctrl-C came before
+// there was anything to see.
 func openDemo(ctx context.Context, c *demoCommand, to console) (_ *demo, err error) {
 	d := &demo{out: to.out, base: "vitrine-demo-" + randomName() + ":base", stopped: make(chan error, 1)}
 	defer func() {
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil && !c.Once:
+			fmt.Fprint(to.out, farewell)
+			err = d.Close()
+		case err != nil:
 			err = errors.Join(err, d.Close())
 		}
 	}()
@@ -75,7 +80,10 @@ func openDemo(ctx context.Context, c *demoCommand, to console) (_ *demo, err err
 	if err := d.openServer(ctx, s, listener, c, to); err != nil {
 		return nil, err
 	}
-	return d, cast(ctx, d.github, d.base)
+	if err := cast(ctx, d.github, d.base); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 const (
