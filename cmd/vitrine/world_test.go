@@ -222,8 +222,14 @@ func (w *world) builder() *builder.Builder {
 func (w *world) clean() {
 	ctx := context.Background()
 	if w.process != nil {
-		w.process.Process.Kill()
-		<-w.exited
+		// What the engine is just making for a serve that is killed would come into being after the removal below.
+		w.process.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-w.exited:
+		case <-time.After(patience):
+			w.process.Process.Kill()
+			<-w.exited
+		}
 	}
 	log, err := os.ReadFile(w.logs)
 	if err == nil && bytes.Contains(log, []byte("DATA RACE")) {
