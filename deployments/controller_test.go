@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,8 +126,8 @@ func TestByName(t *testing.T) {
 		}
 		h.accept(demo)
 		h.settled()
-		if n := len(h.served()["demo.preview.test"]); n != 1 || h.calls["Forge.Head"] != 0 {
-			t.Errorf("%d backends, the forge was asked %d times", n, h.calls["Forge.Head"])
+		if n := len(h.served()["demo.preview.test"]); n != 1 || h.called("Forge.Head") != 0 {
+			t.Errorf("%d backends, the forge was asked %d times", n, h.called("Forge.Head"))
 		}
 		if pr, ok := h.variables[commit(1, 1).SHA]["VITRINE_PR"]; pr != "" || !ok {
 			t.Errorf("VITRINE_PR is %q, set: %t", pr, ok)
@@ -135,8 +136,8 @@ func TestByName(t *testing.T) {
 		h.accept(demo)
 		h.settled()
 		h.wantThere()
-		if served := h.served(); len(served) != 0 || h.calls["Forge.Head"] != 0 {
-			t.Errorf("served is %v, the forge was asked %d times", served, h.calls["Forge.Head"])
+		if served := h.served(); len(served) != 0 || h.called("Forge.Head") != 0 {
+			t.Errorf("served is %v, the forge was asked %d times", served, h.called("Forge.Head"))
 		}
 	})
 }
@@ -180,11 +181,11 @@ func TestTheOldOneGoesAfterTheDrain(t *testing.T) {
 			t.Errorf("the old one goes %s after the switch, want %s", removeAt.Sub(h.live(1).LiveAt), drain)
 		}
 		h.pass(time.Until(h.deployment(old.ID).RemoveAt) - time.Second)
-		if h.there[old.ID] == "" {
+		if h.has(old.ID) == "" {
 			t.Error("the old one went before it had drained")
 		}
 		h.pass(2 * time.Second)
-		if h.there[old.ID] != "" || h.deployment(old.ID).Phase != deployments.PhaseGone {
+		if h.has(old.ID) != "" || h.deployment(old.ID).Phase != deployments.PhaseGone {
 			t.Errorf("after the drain the old one is %s", h.deployment(old.ID).Phase)
 		}
 		h.settled()
@@ -199,8 +200,8 @@ func TestTheSameCommitIsNotBuiltAgain(t *testing.T) {
 		first := h.live(1)
 		h.accept(up(1, 2)) // the forge still says 1: somebody pushed and pushed back
 		h.settled()
-		if h.live(1).ID != first.ID || h.calls["Builder.Build"] != 1 {
-			t.Errorf("%d is live after %d builds, want %d after 1", h.live(1).ID, h.calls["Builder.Build"], first.ID)
+		if h.live(1).ID != first.ID || h.called("Builder.Build") != 1 {
+			t.Errorf("%d is live after %d builds, want %d after 1", h.live(1).ID, h.called("Builder.Build"), first.ID)
 		}
 		if reason := h.deployment(first.ID + 1).Reason; reason != "0010001 is live already" {
 			t.Errorf("the attempt ended because %q", reason)
@@ -209,8 +210,8 @@ func TestTheSameCommitIsNotBuiltAgain(t *testing.T) {
 
 		h.accept(byHand(1, deployments.Up))
 		h.settled()
-		if h.live(1).ID == first.ID || h.calls["Builder.Build"] != 2 {
-			t.Errorf("forced: %d is live after %d builds, want another one after 2", h.live(1).ID, h.calls["Builder.Build"])
+		if h.live(1).ID == first.ID || h.called("Builder.Build") != 2 {
+			t.Errorf("forced: %d is live after %d builds, want another one after 2", h.live(1).ID, h.called("Builder.Build"))
 		}
 		h.wantLive(1, 1)
 		h.wantThere(h.live(1))
@@ -223,10 +224,9 @@ func TestADueEnvironmentIsLookedAtAgain(t *testing.T) {
 		h := newHouse(t)
 		g := newGate()
 		h.when("Runtime.Up", g.pass)
-		late := false
+		var late atomic.Bool
 		h.ports.Store = lateStore{h.store, func(due []deployments.Environment) {
-			if late && len(due) > 0 {
-				late = false
+			if len(due) > 0 && late.CompareAndSwap(true, false) {
 				g.open()
 				time.Sleep(time.Second) // of the bubble's clock, which runs when the attempt has ended
 			}
@@ -235,11 +235,11 @@ func TestADueEnvironmentIsLookedAtAgain(t *testing.T) {
 		h.pushed(1, 1)
 		<-g.waits
 		synctest.Wait()
-		late = true
+		late.Store(true)
 		h.accept(closing(2)) // has the Controller look
 		h.settled()
-		if late || h.calls["Builder.Build"] != 1 {
-			t.Errorf("built %d times, want once", h.calls["Builder.Build"])
+		if late.Load() || h.called("Builder.Build") != 1 {
+			t.Errorf("built %d times, want once", h.called("Builder.Build"))
 		}
 		h.wantThere(h.live(1))
 		h.stop()

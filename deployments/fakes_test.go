@@ -357,3 +357,24 @@ func (w *world) served() map[string][]string {
 	}
 	return served
 }
+
+// has returns what a deployment has at the engine: "network", "containers" or nothing.
+func (w *world) has(deployment int64) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.there[deployment]
+}
+
+// called returns how often a call was made.
+func (w *world) called(call string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.calls[call]
+}
+
+// shown returns every report.
+func (w *world) shown() []reported {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.reports)
+}

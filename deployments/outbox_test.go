@@ -119,7 +119,7 @@ func TestReportsArriveInTheEnd(t *testing.T) {
 		h.pushed(1, 1)
 		h.settled()
 		h.pass(time.Minute)
-		before := len(h.reports)
+		before := len(h.shown())
 		tries := h.failFor("Reporter.Report", 5)
 		h.pushed(1, 2)
 		h.settled()
@@ -131,7 +131,7 @@ func TestReportsArriveInTheEnd(t *testing.T) {
 			}
 		}
 		h.wantReported(1)
-		h.spaced(h.reports[before:])
+		h.spaced(h.shown()[before:])
 	})
 }
 
@@ -152,7 +152,7 @@ func TestReportsKeepTheirDistance(t *testing.T) {
 		h.closed(1)
 		h.settled()
 		h.wantReported(1)
-		h.spaced(h.reports)
+		h.spaced(h.shown())
 	})
 }
 

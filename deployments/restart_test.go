@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,21 +136,21 @@ func TestKilled(t *testing.T) {
 func TestTheStoreIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
-		away := false
+		var away atomic.Bool
 		h.ports.Store = brokenStore{h.store, func() error {
-			if away {
+			if away.Load() {
 				return errAway
 			}
 			return nil
 		}}
 		h.start()
-		away = true
+		away.Store(true)
 		h.pushed(1, 1)
 		h.pass(10 * time.Second)
-		if h.calls["Forge.Head"] != 0 {
+		if h.called("Forge.Head") != 0 {
 			t.Error("it went on without its records")
 		}
-		away = false
+		away.Store(false)
 		h.settled()
 		h.wantLive(1, 1)
 		h.stop()

@@ -32,7 +32,9 @@ func TestASweepLeavesWhatIsInTheRecords(t *testing.T) {
 		h.pushed(1, 1)
 		h.settled()
 		before := h.live(1)
+		h.mu.Lock()
 		h.there[4711] = "network"
+		h.mu.Unlock()
 		h.pass(3 * sweepEvery)
 		h.settled()
 		h.wantLive(1, 1)
@@ -107,7 +109,7 @@ func TestOnePartOfASweepDoesNotKeepTheOtherFromIt(t *testing.T) {
 					h.when(call, f)
 					h.start()
 					h.pass(3 * time.Minute)
-					if there := h.there[4711] != ""; there != (call == "Runtime.Inventory" || call == "Runtime.Down") {
+					if there := h.has(4711) != ""; there != (call == "Runtime.Inventory" || call == "Runtime.Down") {
 						t.Errorf("the containers are there: %t", there)
 					}
 					if tagged := len(h.tags()) > 0; tagged != (call == "Builder.References" || call == "Builder.Remove") {
@@ -146,7 +148,7 @@ func TestASweepGoesOnAfterAFailure(t *testing.T) {
 		})
 		h.pass(sweepEvery)
 		h.settled()
-		if h.there[4711] == "" || h.there[4712] != "" {
+		if h.has(4711) == "" || h.has(4712) != "" {
 			t.Errorf("there is %v, want 4712 gone", h.there)
 		}
 		if again := h.live(1); again.ID == lost.ID {
