@@ -29,7 +29,7 @@ func (b *Builder) Push(ctx context.Context, images []deployments.Image) ([]deplo
 	for i := range out {
 		group.Go(func() error {
 			for _, reference := range out[i].References {
-				digest, err := b.push(ctx, reference)
+				digest, err := b.push(ctx, out[i].ID, reference)
 				if err != nil {
 					return fmt.Errorf("push %s: %w", reference, err)
 				}
@@ -50,8 +50,12 @@ type pushMessage struct {
 	Aux   types.PushResult `json:"aux"`
 }
 
-// push has the engine push one tag, and returns the digest of the manifest that the registry took.
-func (b *Builder) push(ctx context.Context, reference string) (string, error) {
+// push has the engine push one tag, and returns the digest of the manifest that the registry took. The tag is made again first: a removal that ran
+// beside the build may have taken one that both have.
+func (b *Builder) push(ctx context.Context, id, reference string) (string, error) {
+	if err := b.engine.ImageTag(ctx, id, b.onEngine(reference)); err != nil {
+		return "", fmt.Errorf("tag it: %w", err)
+	}
 	stream, err := b.engine.ImagePush(ctx, b.onEngine(reference), image.PushOptions{RegistryAuth: noCredentials})
 	if err != nil {
 		return "", err

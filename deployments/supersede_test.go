@@ -58,6 +58,19 @@ func TestApply(t *testing.T) {
 	}
 }
 
+func TestApplyKeepsWhatWasForced(t *testing.T) {
+	deploy := Want{Origin: pull, Source: at("a"), Intent: Up, By: ByHand, Force: true}
+	late := Want{Origin: pull, Source: at("b"), Intent: Up, By: ByEvent}
+	forced, _ := Apply(Environment{Origin: pull}, deploy, week, noon)
+	if e, _ := Apply(forced, late, week, noon); !e.Force {
+		t.Error("a push that came before the /deploy was carried out took its force away")
+	}
+	forced.Observed = forced.Generation
+	if e, _ := Apply(forced, late, week, noon); e.Force {
+		t.Error("a push after the /deploy was carried out is forced")
+	}
+}
+
 func TestApplyProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e, now := Environment{Origin: pull, Name: "shop-pr-42"}, noon

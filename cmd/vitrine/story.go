@@ -118,9 +118,11 @@ func (s *story) push(ctx context.Context) error {
 	return errors.Join(err, <-failed)
 }
 
-// visit asks for the page until ctx is done, and returns the first request that failed.
+// visit asks for the page fifty times a second until ctx is done, and returns the first request that failed.
 func (s *story) visit(ctx context.Context, label string) error {
-	for ctx.Err() == nil {
+	ticks := time.NewTicker(20 * time.Millisecond)
+	defer ticks.Stop()
+	for ; ctx.Err() == nil; <-ticks.C {
 		status, body, err := s.get(ctx, label)
 		switch {
 		case ctx.Err() != nil:

@@ -11,6 +11,7 @@ import (
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory" // the registry of these tests keeps nothing
+	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/image"
 
 	"vitrine/deploy"
@@ -66,27 +67,38 @@ func TestAskedImage(t *testing.T) {
 	registry := newRegistry(t)
 	name := registry + "/acme/server:1"
 	b.push(name)
-
-	got, err := b.planOf(name)
+	// The rule lets no registry of this machine be asked, and there is no other here: what follows a verdict to ask is tested by itself.
+	ask := func(image string) (reference.Named, error) {
+		named, err := reference.ParseNormalizedNamed(image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.asked(t.Context(), deploy.Service{Name: "web", Image: image}, named)
+	}
+	pinned, err := ask(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id := got.Containers[0].Image; id != b.engine.image {
-		t.Errorf("the image that was pushed is planned as %s, want %s", id, b.engine.image)
+	found, err := b.client.ImageInspect(t.Context(), pinned.String())
+	if err != nil || found.ID != b.engine.image {
+		t.Errorf("%s is %s (%v), want %s, which was pushed", pinned, found.ID, err, b.engine.image)
 	}
 	private := registry + "/acme/private:1"
 	if err := b.client.ImageTag(t.Context(), b.engine.image, private); err != nil {
 		t.Fatal(err)
 	}
 	b.untag(private)
-	b.refuses(private)
+	if _, err := ask(private); deployments.FaultOf(err) == nil {
+		t.Errorf("an image that only the engine has: got %v, want a Fault", err)
+	}
+	b.refuses(name)
 }
 
 // TestPulledImage holds that an image that the engine lacks is pulled. It makes an image of its own, as the engine is to forget it.
 func TestPulledImage(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
 	name := newRegistry(t) + "/acme/other:1"
+	b := newBench(t, func(c *Config) { c.Rule = deployments.ImageRule{Trusted: []string{name}} })
 	stream, err := b.client.ImageImport(t.Context(), image.ImportSource{Source: strings.NewReader(strings.Repeat("\x00", 1024)), SourceName: "-"}, name,
 		image.ImportOptions{Changes: []string{"EXPOSE 3000", "EXPOSE 53/udp", "LABEL test=" + b.instance}})
 	if err != nil {

@@ -68,13 +68,13 @@ func (r *Runtime) Close() error {
 	return nil
 }
 
-// Ping returns the engine's version. The error says where an engine was looked for and what to do.
-func (r *Runtime) Ping(ctx context.Context) (version string, err error) {
+// Ping returns the engine's version and address, "20.10.24 at unix:///var/run/docker.sock". The error says where an engine was looked for and what to do.
+func (r *Runtime) Ping(ctx context.Context) (engine string, err error) {
 	v, err := r.client.ServerVersion(ctx)
 	if err != nil {
 		return "", fmt.Errorf("no Docker engine answers at %s: %w; start it, or name another with --docker-host", r.client.DaemonHost(), err)
 	}
-	return v.Version, nil
+	return v.Version + " at " + r.client.DaemonHost(), nil
 }
 
 // Plan implements [deployments.Runtime]. Services are run from image IDs: those that were built from d's, the others from what their registry or the

@@ -17,7 +17,7 @@ const lockFile = "lock"
 // lockFolder makes the data folder where it is missing and locks it. The kernel gives the lock back when the process dies.
 func lockFolder(dir string) (*flock.Flock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+		return nil, fmt.Errorf("make data folder: %w; let this user write there, or name another with --data", err)
 	}
 	file := filepath.Join(dir, lockFile)
 	lock := flock.New(file, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDWR))

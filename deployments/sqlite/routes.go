@@ -48,7 +48,7 @@ func (s *Store) Routes(ctx context.Context) (routes []deployments.Route, err err
 			r, err := t.scanRecord(row)
 			return r.Route, err
 		}
-		routes, err = all(ctx, t, scan, `SELECT `+recordColumns+` FROM routes WHERE NOT removed ORDER BY label`)
+		routes, err = all(ctx, t, scan, `SELECT `+recordColumns+` FROM routes ORDER BY label`)
 		return err
 	})
 	if err != nil {
