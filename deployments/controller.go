@@ -247,11 +247,11 @@ func (c *Controller) held(what string) time.Time {
 	return time.Time{}
 }
 
-// outcome counts a failure of the work named what, or forgets them after a success, and logs.
+// outcome counts a failure of the work named what and logs it, or forgets them after a success or a cancellation.
 func (c *Controller) outcome(ctx context.Context, what string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err == nil {
+	if err == nil || ctx.Err() != nil {
 		delete(c.failures, what)
 		return
 	}
@@ -259,7 +259,5 @@ func (c *Controller) outcome(ctx context.Context, what string, err error) {
 	f.until = c.Now().Add(backoff(f.count))
 	f.count++
 	c.failures[what] = f
-	if ctx.Err() == nil {
-		c.Log.Warn(what, "error", err, "failures", f.count, "again", f.until)
-	}
+	c.Log.Warn(what, "error", err, "failures", f.count, "again", f.until)
 }

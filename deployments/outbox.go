@@ -106,17 +106,23 @@ func (c *Controller) startPushes(ctx context.Context) (next time.Time, err error
 			next = soonest(next, at)
 			continue
 		}
-		c.pushes.start(d.ID, 0, func(ctx context.Context) { c.outcome(ctx, what, c.push(ctx, d)) }, c.poke)
+		c.pushes.start(d.ID, 0, func(ctx context.Context) { c.outcome(ctx, what, c.push(ctx, d.ID)) }, c.poke)
 	}
 	return next, nil
 }
 
-func (c *Controller) push(ctx context.Context, d Deployment) error {
+// push looks at the deployment again first: since it was listed it may have been replaced or taken down, and its tags removed. What is live now and
+// is taken down later has its push stopped before its tags go.
+func (c *Controller) push(ctx context.Context, id int64) error {
+	d, err := c.Store.Deployment(ctx, id)
+	if err != nil || d.Phase != Ready {
+		return err
+	}
 	images, err := c.Builder.Push(ctx, d.Images)
 	if err != nil {
 		return err
 	}
-	return c.Store.Pushed(ctx, d.ID, images, c.Now())
+	return c.Store.Pushed(ctx, id, images, c.Now())
 }
 
 // writeRoutes brings the records to Redis. Where that fails, all are written again until it succeeds; the Store has them.

@@ -217,12 +217,12 @@ func (h *house) ask(p int, r deployments.Resolution) {
 	}
 }
 
-// told returns what those were told who asked about an origin.
+// told returns what those were told who asked about an origin, each state once: that it may be told twice is part of the contract.
 func (h *house) told(o deployments.Origin) (states []deployments.RequestState) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, a := range h.answers {
-		if a.origin == o.Key() {
+		if a.origin == o.Key() && !slices.Contains(states, a.state) {
 			states = append(states, a.state)
 		}
 	}

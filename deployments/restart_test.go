@@ -170,6 +170,47 @@ func (s brokenStore) Unsettled(ctx context.Context) ([]deployments.Environment, 
 	return s.Store.Unsettled(ctx)
 }
 
+// What was listed to be pushed and is taken down before the push begins is not pushed: its tags would come back.
+func TestAPushThatComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		stale := &staleStore{Store: h.store}
+		h.ports.Store = stale
+		h.start()
+		h.pushed(1, 1)
+		h.settled()
+		h.closed(1)
+		h.settled()
+		pushes := h.called("Builder.Push")
+		stale.again.Store(true)
+		h.pass(2 * time.Minute) // the dispatcher looks once a minute at least
+		if stale.again.Load() {
+			t.Error("nothing was listed again")
+		}
+		if n := h.called("Builder.Push") - pushes; n != 0 {
+			t.Errorf("pushed %d times after it was taken down", n)
+		}
+		h.wantThere()
+		h.stop()
+	})
+}
+
+// A staleStore lists once more, when it is told to, what was to be pushed before.
+type staleStore struct {
+	deployments.Store
+	again  atomic.Bool
+	listed []deployments.Deployment // by the one dispatcher
+}
+
+func (s *staleStore) Unpushed(ctx context.Context) ([]deployments.Deployment, error) {
+	if s.again.CompareAndSwap(true, false) {
+		return s.listed, nil
+	}
+	unpushed, err := s.Store.Unpushed(ctx)
+	s.listed = append(s.listed, unpushed...)
+	return unpushed, err
+}
+
 // latest returns the newest attempt of a pull request that may have something outside.
 func (h *house) latest(p int) (latest deployments.Deployment, ok bool) {
 	h.t.Helper()
