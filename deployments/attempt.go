@@ -163,7 +163,7 @@ func (c *Controller) head(ctx context.Context, e Environment) (Head, error) {
 
 // settleAsLive ends an attempt at a commit that is served already.
 func (a *attempt) settleAsLive(ctx context.Context) error {
-	a.d.Phase, a.d.Reason, a.d.EndedAt = Ready, a.d.Source.ShortSHA()+" is live already", a.Now()
+	a.d.Phase, a.d.Reason = Ready, a.d.Source.ShortSHA()+" is live already"
 	return a.Store.Settle(ctx, a.d)
 }
 
@@ -247,7 +247,6 @@ func (a *attempt) open(ctx context.Context, backends []Backend) error {
 		}
 		a.d.Services[i].Status = "healthy"
 	}
-	a.d.Phase, a.d.LiveAt, a.d.EndedAt = Ready, a.Now(), a.Now()
 	routes, err := a.Store.Switch(ctx, a.d, backends, a.Now().Add(a.Drain))
 	if err != nil {
 		return fmt.Errorf("switch %s: %w", a.env.Name, err)
@@ -305,7 +304,6 @@ func (a *attempt) fail(ctx context.Context, cause error) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	a.endPhase()
-	a.d.EndedAt = a.Now()
 	fault := FaultOf(cause)
 	switch {
 	case errors.Is(cause, ErrSuperseded) || errors.Is(context.Cause(ctx), ErrSuperseded):

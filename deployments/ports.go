@@ -56,7 +56,7 @@ type Environments interface {
 }
 
 // Attempts records what the Controller does. The writes that take a Deployment are refused with ErrSuperseded when its generation is not the
-// environment's any more, or when it has ended.
+// environment's any more, or when it has ended. The Store writes the times of a Deployment.
 type Attempts interface {
 	// Claim begins an attempt at the environment's present generation: a Deployment in phase Queued with a subnet of its own, a /27 of the pool
 	// that neither another deployment has nor anything of occupied overlaps.
