@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"vitrine/deployments"
+	"vitrine/deployments/repoconfig"
 )
 
 // maxListed is how many findings a Fault lists.
@@ -106,9 +106,9 @@ func (f *findings) fault() error {
 	})
 	f.wrong = slices.Compact(f.wrong)
 	first := f.wrong[0]
-	fault := &deployments.Fault{Kind: deployments.FaultConfig, Where: f.where(first), Reason: cut(first.text, maxText)}
+	fault := &deployments.Fault{Kind: deployments.FaultConfig, Where: f.where(first), Reason: repoconfig.Printable(first.text, maxText)}
 	for _, w := range f.wrong[:min(len(f.wrong), maxListed)] {
-		fault.Excerpt = append(fault.Excerpt, f.where(w)+": "+cut(w.text, maxText))
+		fault.Excerpt = append(fault.Excerpt, f.where(w)+": "+repoconfig.Printable(w.text, maxText))
 	}
 	if more := len(f.wrong) - maxListed; more > 0 {
 		fault.Excerpt = append(fault.Excerpt, fmt.Sprintf("and %d more", more))
@@ -117,21 +117,7 @@ func (f *findings) fault() error {
 }
 
 // shown prepares what a stranger wrote for a message.
-func shown(s string) string { return cut(s, 120) }
-
-// cut brings s to at most so many characters, all of them printable.
-func cut(s string, most int) string {
-	r := []rune(s[:min(len(s), 4*most)])
-	for i, c := range r {
-		if !unicode.IsPrint(c) {
-			r[i] = '?'
-		}
-	}
-	if len(r) > most {
-		return string(r[:most]) + "..."
-	}
-	return string(r)
-}
+func shown(s string) string { return repoconfig.Printable(s, 120) }
 
 // guarded runs f, which is a library's, over a stranger's file. Whatever the library makes of it must not end the process: a panic is an error.
 func guarded(f func() error) (err error) {

@@ -241,9 +241,15 @@ func join(parent, key string) string {
 	return parent + "." + key
 }
 
-// shown brings what a stranger wrote to a length that a message can carry, all of it printable.
-func shown(s string) string {
-	const most = 80
+// maxShown is how much of what a stranger wrote a message repeats, in characters.
+const maxShown = 80
+
+// shown prepares what a stranger wrote for a message.
+func shown(s string) string { return Printable(s, maxShown) }
+
+// Printable brings what a stranger wrote to a length that a message can carry, in characters: what is longer ends in dots, and what cannot be printed is
+// a question mark.
+func Printable(s string, most int) string {
 	r := []rune(s[:min(len(s), 4*most)])
 	for i, c := range r {
 		if !unicode.IsPrint(c) {
