@@ -33,7 +33,7 @@ func (c *Controller) attempt(ctx context.Context, e Environment) {
 		return
 	}
 	c.Log.Warn("attempt failed, will try again", "environment", e.Name, "generation", e.Generation, "error", err)
-	until := c.Now().Add(backoff(e.Failures))
+	until := retryAt(c.Now(), e.Failures, err)
 	if err := c.Store.Postpone(ctx, e.ID, e.Generation, until, waitingFor(err)); err != nil && !errors.Is(err, ErrSuperseded) {
 		c.Log.Error("postpone an attempt", "environment", e.Name, "error", err)
 	}

@@ -20,31 +20,26 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-func TestAway(t *testing.T) {
-	refused := errors.New("connection refused")
-	fault := &Fault{Kind: FaultBuild, Reason: "the command ended with 2"}
+func TestRetryAt(t *testing.T) {
+	now := time.Date(2024, 11, 21, 14, 0, 0, 0, time.UTC)
+	until := func(d time.Duration) error {
+		return fmt.Errorf("edit a comment: %w", &Unavailable{Neighbour: "GitHub", Until: now.Add(d), Err: errors.New("403")})
+	}
 	for name, test := range map[string]struct {
-		err     error
-		waiting string
+		err         error
+		failures    int
+		least, most time.Duration
 	}{
-		"a neighbour":          {away("GitHub", refused), "waits for GitHub"},
-		"inside other words":   {fmt.Errorf("plan: %w", away("GitHub", refused)), "waits for GitHub"},
-		"beside another error": {errors.Join(refused, away("GitHub", refused)), "waits for GitHub"},
-		"nobody in particular": {refused, "waits for the next try, after a fault of the server's"},
-		"the user":             {away("GitHub", fault), "waits for the next try, after a fault of the server's"},
-		"nobody any more":      {away("GitHub", ErrSuperseded), "waits for the next try, after a fault of the server's"},
+		"nobody said when":            {errors.New("refused"), 3, 8 * time.Second * 4 / 5, 8 * time.Second * 6 / 5},
+		"not before a time":           {until(10 * time.Minute), 0, 10 * time.Minute, 10*time.Minute + time.Second},
+		"a time that comes earlier":   {until(time.Second), 4, 16 * time.Second * 4 / 5, 16 * time.Second * 6 / 5},
+		"a time long past":            {until(-time.Hour), 0, time.Second * 4 / 5, time.Second * 6 / 5},
+		"a time that nobody waits to": {until(1000 * time.Hour), 0, time.Hour, time.Hour + time.Second},
 	} {
-		if got := waitingFor(test.err); got != test.waiting {
-			t.Errorf("%s: got %q, want %q", name, got, test.waiting)
+		for range 100 {
+			if d := retryAt(now, test.failures, test.err).Sub(now); d < test.least || d > test.most {
+				t.Fatalf("%s: %s, want %s to %s", name, d, test.least, test.most)
+			}
 		}
-	}
-	if err := away("GitHub", nil); err != nil {
-		t.Errorf("of no error it makes %v", err)
-	}
-	if err := away("GitHub", refused); err.Error() != refused.Error() || !errors.Is(err, refused) {
-		t.Errorf("it hides what went wrong: %v", err)
-	}
-	if FaultOf(away("GitHub", fmt.Errorf("fetch: %w", fault))) != fault {
-		t.Error("it hides the user's fault")
 	}
 }

@@ -256,7 +256,7 @@ func (c *Controller) outcome(ctx context.Context, what string, err error) {
 		return
 	}
 	f := c.failures[what]
-	f.until = c.Now().Add(backoff(f.count))
+	f.until = retryAt(c.Now(), f.count, err)
 	f.count++
 	c.failures[what] = f
 	c.Log.Warn(what, "error", err, "failures", f.count, "again", f.until)

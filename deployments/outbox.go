@@ -47,7 +47,7 @@ func (c *Controller) report(ctx context.Context, p PendingReport) {
 		return
 	}
 	c.Log.Warn("report", "environment", p.Environment.Name, "error", err)
-	until := c.Now().Add(backoff(p.Failures))
+	until := retryAt(c.Now(), p.Failures, err)
 	if err := c.Store.PostponeReport(ctx, p.Environment.ID, until); err != nil {
 		c.Log.Error("postpone a report", "environment", p.Environment.Name, "error", err)
 	}
@@ -78,7 +78,7 @@ func (c *Controller) serve(ctx context.Context, r Request) {
 		return
 	}
 	c.Log.Warn("serve a request", "origin", r.Origin.Key(), "request", r.ID, "error", err)
-	until := c.Now().Add(backoff(r.Failures))
+	until := retryAt(c.Now(), r.Failures, err)
 	if err := c.Store.PostponeRequest(ctx, r.ID, until); err != nil {
 		c.Log.Error("postpone a request", "request", r.ID, "error", err)
 	}

@@ -11,6 +11,15 @@ type Delivery struct {
 	Event    string // "pull_request opened", for people
 	Wants    []Want
 	Requests []Request
+	// Withdrawals are repositories that the forge does not let us see any more.
+	Withdrawals []Withdrawal
+}
+
+// A Withdrawal wants every environment of a repository Gone.
+type Withdrawal struct {
+	Owner string // of the repository; case does not count
+	Name  string // of the repository, without its owner; empty for every repository of the owner
+	Cause string
 }
 
 // A Want is a change of what is wanted of one environment.

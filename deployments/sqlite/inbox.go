@@ -20,6 +20,9 @@ func (s *Store) Accept(ctx context.Context, d deployments.Delivery) ([]deploymen
 		if err := t.applyAll(ctx, d.Wants, &raised); err != nil {
 			return err
 		}
+		if err := t.withdrawAll(ctx, d.Withdrawals, &raised); err != nil {
+			return err
+		}
 		return t.addRequests(ctx, d.Requests)
 	})
 	if err != nil {
@@ -81,6 +84,25 @@ func (t *tx) apply(ctx context.Context, w deployments.Want, raised *raise) error
 	}
 	raised.add(after)
 	return t.log(ctx, w.Origin.Key(), w.Cause)
+}
+
+func (t *tx) withdrawAll(ctx context.Context, withdrawals []deployments.Withdrawal, raised *raise) error {
+	const affected = `SELECT ` + environmentColumns + ` FROM environments WHERE CASE ?2
+		WHEN '' THEN substr(lower(repo), 1, length(?1) + 1) = lower(?1) || '/'
+		ELSE lower(repo) = lower(?1 || '/' || ?2) END ORDER BY id`
+	for _, w := range withdrawals {
+		environments, err := all(ctx, t, scanEnvironment, affected, w.Owner, w.Name)
+		if err != nil {
+			return fmt.Errorf("list the environments of %s/%s: %w", w.Owner, w.Name, err)
+		}
+		for _, e := range environments {
+			want := deployments.Want{Origin: e.Origin, Intent: deployments.Gone, By: deployments.ByEvent, Cause: w.Cause}
+			if err := t.apply(ctx, want, raised); err != nil {
+				return fmt.Errorf("withdraw %s: %w", e.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (t *tx) addRequests(ctx context.Context, requests []deployments.Request) error {

@@ -200,3 +200,37 @@ func TestExpired(t *testing.T) {
 		}
 	}
 }
+
+// A repository that is taken from us takes all of its environments down, and nobody else's.
+func TestAcceptWithdrawal(t *testing.T) {
+	for name, test := range map[string]struct {
+		withdrawal deployments.Withdrawal
+		gone       []string
+	}{
+		"one repository":           {deployments.Withdrawal{Owner: "ACME", Name: "Shop"}, []string{"acme/shop#1", "acme/shop@main"}},
+		"every one of an owner":    {deployments.Withdrawal{Owner: "Acme"}, []string{"acme/shop#1", "acme/shop@main", "acme/front#1"}},
+		"one that nobody knows":    {deployments.Withdrawal{Owner: "acme", Name: "sho_"}, nil},
+		"an owner that is nobody":  {deployments.Withdrawal{Owner: "acm%"}, nil},
+		"a name that begins alike": {deployments.Withdrawal{Owner: "ac"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			for _, o := range []deployments.Origin{
+				{Repo: "acme/shop", PullRequest: 1}, {Repo: "acme/shop", Branch: "main"}, {Repo: "acme/front", PullRequest: 1}, {Repo: "acme2/shop", PullRequest: 1},
+			} {
+				f.accept(push(o, deployments.Source{Repo: o.Repo, SHA: sha(1)}))
+			}
+			test.withdrawal.Cause = "the App was uninstalled"
+			var gone []string
+			for _, e := range must(f.Accept(t.Context(), deployments.Delivery{GUID: "w", Withdrawals: []deployments.Withdrawal{test.withdrawal}})) {
+				if e.Intent != deployments.Gone || e.Cause != test.withdrawal.Cause {
+					t.Errorf("%s is %s because %q", e.Name, e.Intent, e.Cause)
+				}
+				gone = append(gone, e.Origin.Key())
+			}
+			if diff := cmp.Diff(test.gone, gone); diff != "" {
+				t.Errorf("gone (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
