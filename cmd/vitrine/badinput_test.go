@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"vitrine/bot/githubsim"
+	"vitrine/cmd/internal/sample"
 )
 
 // inputs is the repository that the pull requests with bad input are opened in.
@@ -25,7 +26,7 @@ func sampleDockerfile(base string) string {
 func openInputs(t *testing.T) *world {
 	w := newWorld(t, "VITRINE_BUILDS=4")
 	w.must(w.github.CreateRepository(t.Context(), inputs, false, map[string]string{"README.md": "# Inputs\n"}))
-	w.must(w.github.SetPermission(inputs, storyDeveloper, "write"))
+	w.must(w.github.SetPermission(inputs, sample.Developer, "write"))
 	w.start()
 	return w
 }
@@ -40,10 +41,10 @@ func (w *world) within(t *testing.T) *world {
 // propose commits files to a branch of its own, opens a pull request for it and returns its number.
 func (w *world) propose(branch string, files map[string]string) int {
 	w.Helper()
-	_, err := w.github.Commit(w.Context(), githubsim.Change{Repository: inputs, Branch: branch, Author: storyDeveloper, Files: files})
+	_, err := w.github.Commit(w.Context(), githubsim.Change{Repository: inputs, Branch: branch, Author: sample.Developer, Files: files})
 	w.must(err)
 	number, err := w.github.OpenPullRequest(w.Context(), githubsim.PullRequest{
-		Repository: inputs, Head: branch, Title: "Try " + branch, Author: storyDeveloper,
+		Repository: inputs, Head: branch, Title: "Try " + branch, Author: sample.Developer,
 	})
 	w.must(err)
 	return number
@@ -147,7 +148,7 @@ func (w *world) nothingToDeploy(number int) {
 	if text := w.said(number); text != "" {
 		w.Errorf("there is a comment that nobody asked for:\n%s", text)
 	}
-	_, err := w.github.Comment(inputs, number, storyDeveloper, "/deploy")
+	_, err := w.github.Comment(inputs, number, sample.Developer, "/deploy")
 	w.must(err)
 	w.eventually("/deploy is answered", func() bool { return strings.Contains(w.said(number), "nothing to deploy") })
 	text := w.said(number)
@@ -214,7 +215,7 @@ func (w *world) opens(link string) {
 func (w *world) refusedByGit() {
 	s, dir := w.story(), filepath.Join(w.TempDir(), "clone")
 	w.must(os.Mkdir(dir, 0o700))
-	remote := strings.Replace(w.web, "http://", "http://"+storyDeveloper+":"+storyPassword+"@", 1) + "/" + inputs + ".git"
+	remote := strings.Replace(w.web, "http://", "http://"+sample.Developer+":"+sample.Password+"@", 1) + "/" + inputs + ".git"
 	w.must(s.git(w.Context(), dir, "clone", "--quiet", remote, "."))
 	for _, branch := range []string{"../x", "a/../x"} {
 		err := s.git(w.Context(), dir, "push", "--quiet", remote, "HEAD:refs/heads/"+branch)

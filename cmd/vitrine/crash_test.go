@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vitrine/bot/githubsim"
+	"vitrine/cmd/internal/sample"
 )
 
 // A crash is a moment of a deploy, as it is seen from outside, at which serve is killed.
@@ -53,9 +54,9 @@ func TestKilledWhileDeploying(t *testing.T) {
 	w.start()
 	s := w.story()
 	w.must(s.open(t.Context()))
-	_, err := w.github.Commit(t.Context(), githubsim.Change{Repository: storyRepository, Branch: "other", Author: storyDeveloper})
+	_, err := w.github.Commit(t.Context(), githubsim.Change{Repository: sample.Repository, Branch: "other", Author: sample.Developer})
 	w.must(err)
-	_, err = w.github.OpenPullRequest(t.Context(), githubsim.PullRequest{Repository: storyRepository, Head: "other", Title: "Other", Author: storyDeveloper})
+	_, err = w.github.OpenPullRequest(t.Context(), githubsim.PullRequest{Repository: sample.Repository, Head: "other", Title: "Other", Author: sample.Developer})
 	w.must(err)
 	w.must(s.answers(t.Context(), "shop-pr-2", "Shop: 12"))
 
@@ -70,8 +71,8 @@ func TestKilledWhileDeploying(t *testing.T) {
 		w.must(s.comment(t.Context(), 1, "### Preview: ready"))
 		objects, err := w.left(t.Context())
 		w.must(err)
-		if n := len(containers(objects)); n != 2*sampleServices {
-			t.Errorf("killed %s: %d containers are left for two previews, want %d: %q", c.name, n, 2*sampleServices, objects)
+		if n := len(containers(objects)); n != 2*sample.Services {
+			t.Errorf("killed %s: %d containers are left for two previews, want %d: %q", c.name, n, 2*sample.Services, objects)
 		}
 	}
 	for _, phase := range []string{"queued", "fetching", "building", "starting", "ready"} {
@@ -88,11 +89,11 @@ func (w *world) killAt(c crash, i int) (label, sha string) {
 	for try := range 20 {
 		label = fmt.Sprintf("Kill-%d-%d", i, try)
 		_, err := w.github.Commit(w.Context(), githubsim.Change{
-			Repository: storyRepository, Branch: "other", Author: storyDeveloper, Files: map[string]string{"other.txt": label},
+			Repository: sample.Repository, Branch: "other", Author: sample.Developer, Files: map[string]string{"other.txt": label},
 		})
 		w.must(err)
 		sha, err = w.github.Commit(w.Context(), githubsim.Change{
-			Repository: storyRepository, Branch: "stock", Author: storyDeveloper, Files: map[string]string{"web/index.html": samplePage(label)},
+			Repository: sample.Repository, Branch: "stock", Author: sample.Developer, Files: map[string]string{"web/index.html": sample.Page(label)},
 		})
 		w.must(err)
 		over := func() bool {

@@ -10,7 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"vitrine/bot/githubsim"
+	"vitrine/cmd/internal/loopback"
+	"vitrine/cmd/internal/sample"
 )
 
 type demoCommand struct {
@@ -63,7 +64,7 @@ func (d *demo) walk(ctx context.Context) error {
 // show opens the pull request and tells what happens.
 func (d *demo) show(ctx context.Context) error {
 	s := d.story()
-	s.say("  %s opens pull request #1 in %s: \"Show stock on product page\"\n\n", storyDeveloper, storyRepository)
+	s.say("  %s opens pull request #1 in %s: \"Show stock on product page\"\n\n", sample.Developer, sample.Repository)
 	sha, err := s.openStock(ctx)
 	if err != nil {
 		return err
@@ -88,14 +89,14 @@ func (d *demo) show(ctx context.Context) error {
   Then comment /extend 3d on the pull request, or close it.
 
   Ctrl-C removes everything. For your own repositories: README.md, "A real GitHub App".
-`, status, s.link("shop-pr-1"), d.web, storyRepository, d.web, storyRepository, storyDeveloper, storyPassword)
+`, status, s.link("shop-pr-1"), d.web, sample.Repository, d.web, sample.Repository, sample.Developer, sample.Password)
 	return nil
 }
 
 func (d *demo) story() *story {
 	return &story{
 		github: d.github, web: d.web, link: d.server.previewLink(d.server.port()), base: d.base,
-		client: &http.Client{Transport: loopbackTransport()},
+		client: &http.Client{Transport: loopback.Transport()},
 		say:    func(format string, args ...any) { fmt.Fprintf(d.out, format, args...) },
 		left:   d.left,
 	}
@@ -112,22 +113,6 @@ func (d *demo) left(ctx context.Context) ([]string, error) {
 		objects = append(objects, "image "+r)
 	}
 	return objects, err
-}
-
-// cast makes the people and the repository of the story.
-func cast(ctx context.Context, github *githubsim.Server, base string) error {
-	for _, login := range []string{"acme", storyDeveloper, storyStranger} {
-		if err := github.CreateUser(login, storyPassword); err != nil {
-			return err
-		}
-	}
-	if err := github.CreateRepository(ctx, storyRepository, false, sampleFiles(base)); err != nil {
-		return err
-	}
-	if err := github.SetPermission(storyRepository, storyDeveloper, "write"); err != nil {
-		return err
-	}
-	return github.SetPermission(storyRepository, storyStranger, "read")
 }
 
 // listenNear listens on loopback at the port, or at the next free one in steps of ten, and prints which.

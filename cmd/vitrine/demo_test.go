@@ -22,6 +22,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 
+	"vitrine/cmd/internal/loopback"
 	"vitrine/deploy"
 )
 
@@ -225,7 +226,7 @@ func TestTwoDemos(t *testing.T) {
 
 func fetchLoopback(t *testing.T, address string) (string, error) {
 	t.Helper()
-	client := &http.Client{Transport: loopbackTransport()}
+	client := &http.Client{Transport: loopback.Transport()}
 	defer client.CloseIdleConnections()
 	s := &story{client: client, link: func(string) string { return address }}
 	status, page, err := s.get(t.Context(), "")

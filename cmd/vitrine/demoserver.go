@@ -15,12 +15,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"go.yaml.in/yaml/v4"
-
-	"vitrine"
 	"vitrine/bot"
 	"vitrine/bot/githubsim"
 	"vitrine/builder"
+	"vitrine/cmd/internal/sample"
 	"vitrine/deploy/docker"
 )
 
@@ -74,13 +72,13 @@ func openDemo(ctx context.Context, c *demoCommand, to console) (_ *demo, err err
 	s := settings{
 		Domain: demoDomain, Data: filepath.Join(dir, "data"), DockerHost: c.DockerHost,
 		TrustedImages: []string{d.base}, RegistryListen: "127.0.0.1:0",
-		GithubURL: d.web, GithubAPIURL: d.web + "/api/v3/", GithubAppID: demoApp, GithubWebhookSecret: secret,
+		GithubURL: d.web, GithubAPIURL: d.web + "/api/v3/", GithubAppID: sample.App, GithubWebhookSecret: secret,
 		TTL: 168 * time.Hour, TTLMax: 720 * time.Hour, Builds: 2, Subnets: somePool(),
 	}
 	if err := d.openServer(ctx, s, listener, c, to); err != nil {
 		return nil, err
 	}
-	if err := cast(ctx, d.github, d.base); err != nil {
+	if err := sample.Cast(ctx, d.github, d.base); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -88,7 +86,6 @@ func openDemo(ctx context.Context, c *demoCommand, to console) (_ *demo, err err
 
 const (
 	demoDomain = "preview.localhost"
-	demoApp    = 1 // the App's number in the simulated GitHub
 )
 
 // checkEngine says which engine answers, before anything is made that would need it.
@@ -117,7 +114,7 @@ func (d *demo) openGithub(c *demoCommand, dir string, webhooks net.Listener, sec
 		return err
 	}
 	d.web = fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
-	d.github, err = newGithub(d.web, dir, "http://"+webhooks.Addr().String()+bot.WebhookPath, secret)
+	d.github, err = sample.NewGithub(d.web, dir, "http://"+webhooks.Addr().String()+bot.WebhookPath, secret)
 	if err != nil {
 		return err
 	}
@@ -135,20 +132,6 @@ func (d *demo) openGithub(c *demoCommand, dir string, webhooks net.Listener, sec
 	return nil
 }
 
-// newGithub returns a simulated GitHub with our App as app.yml describes it.
-func newGithub(web, dir, hook, secret string) (*githubsim.Server, error) {
-	var manifest struct {
-		Permissions map[string]string `yaml:"default_permissions"`
-		Events      []string          `yaml:"default_events"`
-	}
-	if err := yaml.Unmarshal(vitrine.AppManifest, &manifest); err != nil {
-		return nil, fmt.Errorf("read app.yml: %w", err)
-	}
-	return githubsim.New(githubsim.Config{URL: web, DataDir: dir, App: githubsim.App{
-		ID: demoApp, Slug: "vitrine", WebhookURL: hook, WebhookSecret: secret, Permissions: manifest.Permissions, Events: manifest.Events,
-	}})
-}
-
 // openServer imports the sample's base image and starts the server on the listener.
 func (d *demo) openServer(ctx context.Context, s settings, listener net.Listener, c *demoCommand, to console) error {
 	srv, err := openServer(ctx, s, listener, d.github.PrivateKeyPEM(), logger(to.err, c.LogLevel))
@@ -163,7 +146,7 @@ func (d *demo) openServer(ctx context.Context, s settings, listener net.Listener
 	}
 	d.add(func() error { return d.clean(srv.builder) })
 	// An import that is given up while the engine ends it could leave the image behind after the clean-up.
-	if err := importBinary(context.WithoutCancel(ctx), srv.builder, self, d.base); err != nil {
+	if err := sample.ImportBinary(context.WithoutCancel(ctx), srv.builder, self, d.base); err != nil {
 		return err
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/bot"
+	"vitrine/cmd/internal/loopback"
 	"vitrine/deploy/docker"
 	"vitrine/deployments"
 	"vitrine/proxyroutes"
@@ -133,7 +134,7 @@ func (c *doctorCommand) github(ctx context.Context) (string, error) {
 	}
 	forge, err := bot.New(bot.Config{
 		AppID: c.GithubAppID, PrivateKey: key, WebhookSecret: c.GithubWebhookSecret, URL: c.GithubURL, APIURL: c.GithubAPIURL,
-		Transport: loopbackTransport(), TTL: c.TTL, MaxTTL: c.TTLMax, PreviewURL: c.previewLink(0), States: noStates{},
+		Transport: loopback.Transport(), TTL: c.TTL, MaxTTL: c.TTLMax, PreviewURL: c.previewLink(0), States: noStates{},
 	})
 	if err != nil {
 		return "", err
@@ -158,7 +159,7 @@ func (noStates) HostState(context.Context, string) (deployments.HostState, error
 
 func (c *doctorCommand) dns(ctx context.Context) (string, error) {
 	host := "vitrine-doctor." + c.Domain
-	if isLocalhost(host) {
+	if loopback.Is(host) {
 		return "*." + c.Domain + " is this machine, for curl and Chromium", nil
 	}
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"vitrine/cmd/internal/sample"
 	"vitrine/deployments"
 )
 
@@ -35,10 +36,10 @@ type moment struct {
 func (n *narrator) lines() []line {
 	short := n.sha[:7]
 	return []line{
-		{"fetch", short + " from " + storyRepository, phaseStart(deployments.Fetching)},
+		{"fetch", short + " from " + sample.Repository, phaseStart(deployments.Fetching)},
 		{"build", "web and api, side by side", phaseStart(deployments.Building)},
 		{"start", "cache, api, web on a network of their own", phaseStart(deployments.Starting)},
-		{"healthy", fmt.Sprintf("%d of %d", sampleServices, sampleServices), func(m moment) time.Time {
+		{"healthy", fmt.Sprintf("%d of %d", sample.Services, sample.Services), func(m moment) time.Time {
 			if m.d.LiveAt.IsZero() {
 				return time.Time{}
 			}
@@ -100,7 +101,7 @@ func (n *narrator) webhook(ctx context.Context) error {
 // look reads the newest deployment of the pull request.
 func (n *narrator) look(ctx context.Context) (moment, error) {
 	var m moment
-	e, err := n.server.store.EnvironmentOf(ctx, deployments.Origin{Repo: storyRepository, PullRequest: 1}.Key())
+	e, err := n.server.store.EnvironmentOf(ctx, deployments.Origin{Repo: sample.Repository, PullRequest: 1}.Key())
 	if errors.Is(err, deployments.ErrNotFound) {
 		return m, nil
 	} else if err != nil {

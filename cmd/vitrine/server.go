@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"vitrine/bot"
 	"vitrine/builder"
 	"vitrine/builder/registry"
+	"vitrine/cmd/internal/loopback"
 	"vitrine/deploy/compose"
 	"vitrine/deploy/docker"
 	"vitrine/deployments"
@@ -119,7 +121,7 @@ func (s *server) openEngine(ctx context.Context) error {
 func (s *server) openControl(key []byte) error {
 	forge, err := bot.New(bot.Config{
 		AppID: s.GithubAppID, PrivateKey: key, WebhookSecret: s.GithubWebhookSecret, URL: s.GithubURL, APIURL: s.GithubAPIURL,
-		Transport: loopbackTransport(), TTL: s.TTL, MaxTTL: s.TTLMax, PreviewURL: s.previewLink(s.port()), States: s.store, Log: s.log,
+		Transport: loopback.Transport(), TTL: s.TTL, MaxTTL: s.TTLMax, PreviewURL: s.previewLink(s.port()), States: s.store, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -200,6 +202,15 @@ func byHost(controlHosts map[string]bool, control, previews http.Handler) http.H
 		}
 		previews.ServeHTTP(w, r)
 	})
+}
+
+// hostname returns the host of an URL without its port, empty where it is none.
+func hostname(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 func ignoreClosed(err error) error {

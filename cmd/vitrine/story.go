@@ -11,14 +11,7 @@ import (
 	"time"
 
 	"vitrine/bot/githubsim"
-)
-
-// The cast of the demo.
-const (
-	storyRepository = "acme/shop"
-	storyDeveloper  = "ana"      // may write
-	storyPassword   = "demo"     // everybody's
-	storyStranger   = "stranger" // may read
+	"vitrine/cmd/internal/sample"
 )
 
 // stepTime bounds each step of the story.
@@ -85,14 +78,14 @@ func (s *story) open(ctx context.Context) error {
 // openStock commits to the branch stock and opens the first pull request.
 func (s *story) openStock(ctx context.Context) (string, error) {
 	sha, err := s.github.Commit(ctx, githubsim.Change{
-		Repository: storyRepository, Branch: "stock", Author: storyDeveloper, Message: "Show stock on product page",
-		Files: map[string]string{"web/index.html": samplePage("Stock")},
+		Repository: sample.Repository, Branch: "stock", Author: sample.Developer, Message: "Show stock on product page",
+		Files: map[string]string{"web/index.html": sample.Page("Stock")},
 	})
 	if err != nil {
 		return "", err
 	}
 	_, err = s.github.OpenPullRequest(ctx, githubsim.PullRequest{
-		Repository: storyRepository, Head: "stock", Title: "Show stock on product page", Author: storyDeveloper,
+		Repository: sample.Repository, Head: "stock", Title: "Show stock on product page", Author: sample.Developer,
 	})
 	return sha, err
 }
@@ -104,14 +97,14 @@ func (s *story) push(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.visit(visit, "shop-pr-1") }()
 
-	err := s.gitPush(ctx, "stock", "web/index.html", samplePage("Bestand"), "German label")
+	err := s.gitPush(ctx, "stock", "web/index.html", sample.Page("Bestand"), "German label")
 	if err == nil {
 		err = s.answers(ctx, "shop-pr-1", "Bestand: 12")
 	}
 	if err == nil {
 		err = s.until(ctx, "only the new version's containers are left", func() (bool, error) {
 			left, err := s.left(ctx)
-			return len(slices.DeleteFunc(left, func(o string) bool { return !strings.HasPrefix(o, "container ") })) == sampleServices, err
+			return len(slices.DeleteFunc(left, func(o string) bool { return !strings.HasPrefix(o, "container ") })) == sample.Services, err
 		})
 	}
 	stop()
@@ -138,7 +131,7 @@ func (s *story) visit(ctx context.Context, label string) error {
 
 func (s *story) breakIt(ctx context.Context) error {
 	_, err := s.github.Commit(ctx, githubsim.Change{
-		Repository: storyRepository, Branch: "stock", Author: storyDeveloper, Message: "Break the build",
+		Repository: sample.Repository, Branch: "stock", Author: sample.Developer, Message: "Break the build",
 		Files: map[string]string{"web/Dockerfile": "FROM scratch\nCOPY missing.html /srv/\n"},
 	})
 	if err != nil {
@@ -156,8 +149,8 @@ var endPattern = regexp.MustCompile(`Until (\d+ [A-Z][a-z]+)`)
 func (s *story) extend(ctx context.Context) error {
 	// The comment of a failure does not name the end: mend the build first.
 	fixed, err := s.github.Commit(ctx, githubsim.Change{
-		Repository: storyRepository, Branch: "stock", Author: storyDeveloper, Message: "Mend the build",
-		Files: map[string]string{"web/Dockerfile": sampleFiles(s.base)["web/Dockerfile"]},
+		Repository: sample.Repository, Branch: "stock", Author: sample.Developer, Message: "Mend the build",
+		Files: map[string]string{"web/Dockerfile": sample.Files(s.base)["web/Dockerfile"]},
 	})
 	if err != nil {
 		return err
@@ -166,7 +159,7 @@ func (s *story) extend(ctx context.Context) error {
 		return err
 	}
 	before := endPattern.FindString(s.sticky(1))
-	id, err := s.github.Comment(storyRepository, 1, storyDeveloper, "/extend 3d")
+	id, err := s.github.Comment(sample.Repository, 1, sample.Developer, "/extend 3d")
 	if err != nil {
 		return err
 	}
@@ -181,14 +174,14 @@ func (s *story) extend(ctx context.Context) error {
 
 func (s *story) second(ctx context.Context) error {
 	_, err := s.github.Commit(ctx, githubsim.Change{
-		Repository: storyRepository, Branch: "more-stock", Author: storyDeveloper, Message: "Order more",
+		Repository: sample.Repository, Branch: "more-stock", Author: sample.Developer, Message: "Order more",
 		Files: map[string]string{"api/stock.json": "{\"pieces\": 99}\n"},
 	})
 	if err != nil {
 		return err
 	}
 	if _, err := s.github.OpenPullRequest(ctx, githubsim.PullRequest{
-		Repository: storyRepository, Head: "more-stock", Title: "Order more", Author: storyDeveloper,
+		Repository: sample.Repository, Head: "more-stock", Title: "Order more", Author: sample.Developer,
 	}); err != nil {
 		return err
 	}
@@ -203,7 +196,7 @@ func (s *story) second(ctx context.Context) error {
 }
 
 func (s *story) refuse(ctx context.Context) error {
-	id, err := s.github.Comment(storyRepository, 1, storyStranger, "/destroy")
+	id, err := s.github.Comment(sample.Repository, 1, sample.Stranger, "/destroy")
 	if err != nil {
 		return err
 	}
@@ -215,7 +208,7 @@ func (s *story) refuse(ctx context.Context) error {
 
 func (s *story) close(ctx context.Context) error {
 	for _, number := range []int{1, 2} {
-		if err := s.github.ClosePullRequest(storyRepository, number, storyDeveloper); err != nil {
+		if err := s.github.ClosePullRequest(sample.Repository, number, sample.Developer); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"vitrine/bot/githubsim"
+	"vitrine/cmd/internal/sample"
 )
 
 // The story of `vitrine demo --once`, with serve in a process of its own, and every word to GitHub held against GitHub's description.
@@ -24,7 +25,7 @@ func TestClosedWhileBuilding(t *testing.T) {
 	_, err := s.openStock(t.Context())
 	w.must(err)
 	w.eventually("the build runs", func() bool { return w.phase("building") })
-	w.must(w.github.ClosePullRequest(storyRepository, 1, storyDeveloper))
+	w.must(w.github.ClosePullRequest(sample.Repository, 1, sample.Developer))
 	w.eventually("the environment is gone", func() bool {
 		return query[int](w, `SELECT COUNT(*) FROM environments WHERE intent = 'gone' AND observed = generation`) == 1
 	})
@@ -43,8 +44,8 @@ func TestClosedAndReopened(t *testing.T) {
 	w.start()
 	s := w.story()
 	w.must(s.open(t.Context()))
-	w.must(w.github.ClosePullRequest(storyRepository, 1, storyDeveloper))
-	w.must(w.github.ReopenPullRequest(t.Context(), storyRepository, 1, storyDeveloper))
+	w.must(w.github.ClosePullRequest(sample.Repository, 1, sample.Developer))
+	w.must(w.github.ReopenPullRequest(t.Context(), sample.Repository, 1, sample.Developer))
 	w.settled()
 	w.must(s.answers(t.Context(), "shop-pr-1", "Stock: 12"))
 	w.oneSet()
@@ -53,21 +54,21 @@ func TestClosedAndReopened(t *testing.T) {
 func TestForkIsSkipped(t *testing.T) {
 	w := newWorld(t)
 	w.start()
-	w.must(w.github.CreateUser("mallory", storyPassword))
-	fork, err := w.github.Fork(t.Context(), storyRepository, "mallory")
+	w.must(w.github.CreateUser("mallory", sample.Password))
+	fork, err := w.github.Fork(t.Context(), sample.Repository, "mallory")
 	w.must(err)
 	_, err = w.github.Commit(t.Context(), githubsim.Change{
-		Repository: fork, Branch: "gift", Author: "mallory", Files: map[string]string{"web/index.html": samplePage("Gift")},
+		Repository: fork, Branch: "gift", Author: "mallory", Files: map[string]string{"web/index.html": sample.Page("Gift")},
 	})
 	w.must(err)
 	number, err := w.github.OpenPullRequest(t.Context(), githubsim.PullRequest{
-		Repository: storyRepository, Head: "mallory:gift", Title: "A gift", Author: "mallory",
+		Repository: sample.Repository, Head: "mallory:gift", Title: "A gift", Author: "mallory",
 	})
 	w.must(err)
 	w.eventually("the history says why", func() bool {
 		return strings.Contains(query[string](w, `SELECT text FROM events WHERE origin = ?`, "acme/shop#1"), "fork")
 	})
-	id, err := w.github.Comment(storyRepository, number, storyDeveloper, "/deploy")
+	id, err := w.github.Comment(sample.Repository, number, sample.Developer, "/deploy")
 	w.must(err)
 	w.must(w.story().reaction(t.Context(), number, id, "confused"))
 	if n := query[int](w, `SELECT COUNT(*) FROM deployments`); n != 0 {
@@ -83,7 +84,7 @@ func TestCommands(t *testing.T) {
 	w.must(s.open(t.Context()))
 	command := func(text string) {
 		t.Helper()
-		id, err := w.github.Comment(storyRepository, 1, storyDeveloper, text)
+		id, err := w.github.Comment(sample.Repository, 1, sample.Developer, text)
 		w.must(err)
 		w.must(s.reaction(t.Context(), 1, id, "rocket"))
 	}
@@ -98,7 +99,7 @@ func TestCommands(t *testing.T) {
 	command("/help")
 	command("/status")
 	w.eventually("four commands, the preview's comment and two replies are there", func() bool {
-		comments, err := w.github.Comments(storyRepository, 1)
+		comments, err := w.github.Comments(sample.Repository, 1)
 		w.must(err)
 		return len(comments) == 7
 	})
@@ -109,8 +110,8 @@ func TestTrackedBranch(t *testing.T) {
 	w := newWorld(t)
 	w.start()
 	_, err := w.github.Commit(t.Context(), githubsim.Change{
-		Repository: storyRepository, Branch: "main", Author: storyDeveloper,
-		Files: map[string]string{".vitrine.yml": "branches: [main]\n", "web/index.html": samplePage("Main")},
+		Repository: sample.Repository, Branch: "main", Author: sample.Developer,
+		Files: map[string]string{".vitrine.yml": "branches: [main]\n", "web/index.html": sample.Page("Main")},
 	})
 	w.must(err)
 	w.must(w.story().answers(t.Context(), "shop-main", "Main: 12"))
@@ -143,7 +144,7 @@ func (w *world) oneSet() {
 			networks++
 		}
 	}
-	if n := len(containers(objects)); n != sampleServices || networks != 1 {
-		w.Errorf("there are %d containers in %d networks, want %d in 1: %q", n, networks, sampleServices, objects)
+	if n := len(containers(objects)); n != sample.Services || networks != 1 {
+		w.Errorf("there are %d containers in %d networks, want %d in 1: %q", n, networks, sample.Services, objects)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"vitrine/bot/githubsim"
+	"vitrine/cmd/internal/sample"
 )
 
 // pollPause is the time between two looks at what a step of the story waits for.
@@ -52,7 +53,7 @@ func (s *story) comment(ctx context.Context, number int, texts ...string) error 
 
 // sticky returns the App's comment with the preview's state; empty where there is none.
 func (s *story) sticky(number int) string {
-	comments, err := s.github.Comments(storyRepository, number)
+	comments, err := s.github.Comments(sample.Repository, number)
 	if err != nil {
 		return ""
 	}
@@ -67,7 +68,7 @@ func (s *story) sticky(number int) string {
 // reaction waits until the App reacted to a comment.
 func (s *story) reaction(ctx context.Context, number int, comment int64, content string) error {
 	return s.until(ctx, fmt.Sprintf("the command gets the reaction %q", content), func() (bool, error) {
-		comments, err := s.github.Comments(storyRepository, number)
+		comments, err := s.github.Comments(sample.Repository, number)
 		for _, c := range comments {
 			if c.ID == comment {
 				return slices.ContainsFunc(c.Reactions, func(r githubsim.Reaction) bool { return r.Content == content }), nil
@@ -114,11 +115,11 @@ func (s *story) gitPush(ctx context.Context, branch, file, text, message string)
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	remote, err := url.Parse(s.web + "/" + storyRepository + ".git")
+	remote, err := url.Parse(s.web + "/" + sample.Repository + ".git")
 	if err != nil {
 		return err
 	}
-	remote.User = url.UserPassword(storyDeveloper, storyPassword)
+	remote.User = url.UserPassword(sample.Developer, sample.Password)
 	if err := s.git(ctx, dir, "clone", "--quiet", "--branch", branch, "--end-of-options", remote.String(), "."); err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ import (
 	"vitrine/bot/githubsim/conformance"
 	"vitrine/builder"
 	"vitrine/builder/registry"
+	"vitrine/cmd/internal/loopback"
+	"vitrine/cmd/internal/sample"
 	"vitrine/deploy/docker"
 )
 
@@ -89,15 +91,15 @@ func newWorld(t *testing.T, extra ...string) *world {
 		fmt.Sprintf("VITRINE_LISTEN=127.0.0.1:%d", w.port), "VITRINE_DATA=" + w.data, "VITRINE_REGISTRY_LISTEN=" + w.registry,
 		"VITRINE_TRUSTED_IMAGES=" + w.base, "VITRINE_SUBNETS=" + somePool().String(),
 		"VITRINE_GITHUB_URL=" + w.web, "VITRINE_GITHUB_API_URL=" + w.web + "/api/v3/",
-		fmt.Sprintf("VITRINE_GITHUB_APP_ID=%d", demoApp), "VITRINE_GITHUB_PRIVATE_KEY_FILE=" + key, "VITRINE_GITHUB_WEBHOOK_SECRET=secret",
+		fmt.Sprintf("VITRINE_GITHUB_APP_ID=%d", sample.App), "VITRINE_GITHUB_PRIVATE_KEY_FILE=" + key, "VITRINE_GITHUB_WEBHOOK_SECRET=secret",
 	}, extra...)
 	t.Cleanup(w.clean)
 	path, err := binary()
 	w.must(err)
 	b := w.builder()
 	defer b.Close()
-	w.must(importBinary(t.Context(), b, path, w.base))
-	w.must(cast(t.Context(), w.github, w.base))
+	w.must(sample.ImportBinary(t.Context(), b, path, w.base))
+	w.must(sample.Cast(t.Context(), w.github, w.base))
 	return w
 }
 
@@ -107,7 +109,7 @@ func (w *world) openGithub() {
 	w.Cleanup(server.Close)
 	w.web = server.URL
 	var err error
-	w.github, err = newGithub(w.web, w.TempDir(), fmt.Sprintf("http://127.0.0.1:%d/webhooks/github", w.port), "secret")
+	w.github, err = sample.NewGithub(w.web, w.TempDir(), fmt.Sprintf("http://127.0.0.1:%d/webhooks/github", w.port), "secret")
 	w.must(err)
 	w.Cleanup(func() { w.must(w.github.Close()) })
 	handler = conformance.Conform(w.T, w.github)
@@ -161,7 +163,7 @@ func (w *world) stop() {
 }
 
 func (w *world) story() *story {
-	client := &http.Client{Transport: loopbackTransport()}
+	client := &http.Client{Transport: loopback.Transport()}
 	w.Cleanup(client.CloseIdleConnections)
 	return &story{
 		github: w.github, web: w.web, base: w.base,

@@ -1,9 +1,11 @@
-package main
+// Package sample is the world that Vitrine is shown and tried in: the repository acme/shop and its people, on a simulated GitHub that our App is
+// installed on, and the image that the shop's services are built on.
+package sample
 
 import "strings"
 
-// sampleFiles returns the files of the demo's repository acme/shop. base is the image that holds this binary; the demo trusts no other.
-func sampleFiles(base string) map[string]string {
+// Files returns the files of acme/shop by their paths. base is the image that they build on, which holds the vitrine binary (see ImportBinary).
+func Files(base string) map[string]string {
 	files := map[string]string{
 		"README.md": "# Shop\n\nTwo services that talk by name, and a cache.\n",
 		"compose.yaml": `services:
@@ -26,7 +28,7 @@ func sampleFiles(base string) map[string]string {
       test: ["CMD", "/vitrine", "sample", "check", "http://127.0.0.1:6379/"]
 `,
 		"web/Dockerfile": "FROM BASE\nCOPY index.html /srv/\nCMD [\"/vitrine\", \"sample\", \"web\"]\n",
-		"web/index.html": samplePage("Shop"),
+		"web/index.html": Page("Shop"),
 		"api/Dockerfile": "FROM BASE\nCOPY stock.json /srv/\nCMD [\"/vitrine\", \"sample\", \"api\"]\n",
 		"api/stock.json": "{\"pieces\": 12}\n",
 	}
@@ -36,10 +38,10 @@ func sampleFiles(base string) map[string]string {
 	return files
 }
 
-// sampleServices is how many containers a preview of acme/shop has.
-const sampleServices = 3
+// Services is how many containers a preview of acme/shop has.
+const Services = 3
 
-// samplePage returns the shop's page with the label that stands before the number of pieces.
-func samplePage(label string) string {
+// Page returns the shop's page with the label that stands before the number of pieces.
+func Page(label string) string {
 	return "<!doctype html>\n<title>Shop</title>\n<h1>" + label + ": {{stock}}</h1>\n<p>Commit {{commit}}</p>\n"
 }

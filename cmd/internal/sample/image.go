@@ -1,4 +1,4 @@
-package main
+package sample
 
 import (
 	"archive/tar"
@@ -11,8 +11,9 @@ import (
 	"vitrine/builder"
 )
 
-// importBinary makes an image that holds nothing but a binary, as /vitrine, so that the demo pulls nothing.
-func importBinary(ctx context.Context, b *builder.Builder, path, name string) error {
+// ImportBinary makes an image of the name given that holds nothing but a binary, as /vitrine, so that nothing has to be pulled. The binary has to be
+// static.
+func ImportBinary(ctx context.Context, b *builder.Builder, path, name string) error {
 	if err := checkStatic(path); err != nil {
 		return err
 	}
