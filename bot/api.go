@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bradleyfalzon/ghinstallation/v2"
 	"github.com/google/go-github/v60/github"
 
 	"vitrine/deployments"
@@ -53,17 +51,23 @@ func (b *Bot) repository(ctx context.Context, repo string) (repository, error) {
 	return repository{bot: b, gh: gh, owner: owner, name: name}, err
 }
 
-// wrap adds what was being done to an error, which it returns, and nil to nil.
-func (r repository) wrap(err error, format string, args ...any) error {
+// wrap adds what was being done to an error of a request, and who is waited for. It returns nil for nil.
+func (r repository) wrap(ctx context.Context, err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	return r.bot.apps.failed(r.String(), fmt.Errorf("%s of %s: %w", fmt.Sprintf(format, args...), r, err))
+	return fmt.Errorf("%s of %s: %w", fmt.Sprintf(format, args...), r, r.bot.apps.failed(ctx, r.String(), err))
+}
+
+// archived reports whether the repository can only be read.
+func (r repository) archived(ctx context.Context) (bool, error) {
+	found, _, err := r.gh.Repositories.Get(ctx, r.owner, r.name)
+	return found.GetArchived(), r.wrap(ctx, err, "read the state")
 }
 
 func (r repository) pull(ctx context.Context, number int) (*github.PullRequest, error) {
 	pull, _, err := r.gh.PullRequests.Get(ctx, r.owner, r.name, number)
-	return pull, r.wrap(err, "read pull request #%d", number)
+	return pull, r.wrap(ctx, err, "read pull request #%d", number)
 }
 
 // branch returns the commit of a branch, "" where there is none of that name.
@@ -74,13 +78,13 @@ func (r repository) branch(ctx context.Context, branch string) (sha string, err 
 	// go-github's GetBranch hides the status of a failure.
 	req, err := r.gh.NewRequest(http.MethodGet, fmt.Sprintf("repos/%s/%s/branches/%s", r.owner, r.name, url.PathEscape(branch)), nil)
 	if err != nil {
-		return "", r.wrap(err, "read branch %q", branch)
+		return "", r.wrap(ctx, err, "read branch %q", branch)
 	}
 	var found github.Branch
 	if _, err = r.gh.Do(ctx, req, &found); statusOf(err) == http.StatusNotFound {
 		return "", nil
 	}
-	return found.GetCommit().GetSHA(), r.wrap(err, "read branch %q", branch)
+	return found.GetCommit().GetSHA(), r.wrap(ctx, err, "read branch %q", branch)
 }
 
 // file returns a file's content at the head of the default branch, and whether it is there. What is no file, or a very large one, is a Fault.
@@ -90,13 +94,13 @@ func (r repository) file(ctx context.Context, path string) (content []byte, ther
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, r.wrap(err, "read %s", path)
+		return nil, false, r.wrap(ctx, err, "read %s", path)
 	}
 	if file.GetType() != "file" || file.GetEncoding() != "base64" { // GitHub leaves out what is larger than 1 MiB
 		return nil, true, &deployments.Fault{Kind: deployments.FaultConfig, Where: path, Reason: "This is no file, or too large to be read."}
 	}
 	text, err := file.GetContent()
-	return []byte(text), true, r.wrap(err, "read %s", path)
+	return []byte(text), true, r.wrap(ctx, err, "read %s", path)
 }
 
 // permission returns what a user may do: "admin", "write", "read" or "none".
@@ -105,27 +109,27 @@ func (r repository) permission(ctx context.Context, user string) (string, error)
 	if statusOf(err) == http.StatusNotFound {
 		return "none", nil
 	}
-	return level.GetPermission(), r.wrap(err, "ask for the permission of %s", user)
+	return level.GetPermission(), r.wrap(ctx, err, "ask for the permission of %s", user)
 }
 
 func (r repository) react(ctx context.Context, comment int64, content string) error {
 	_, _, err := r.gh.Reactions.CreateIssueCommentReaction(ctx, r.owner, r.name, comment, content)
-	return r.wrap(err, "react to comment %d", comment)
+	return r.wrap(ctx, err, "react to comment %d", comment)
 }
 
 func (r repository) comment(ctx context.Context, id int64) (body string, err error) {
 	c, _, err := r.gh.Issues.GetComment(ctx, r.owner, r.name, id)
-	return c.GetBody(), r.wrap(err, "read comment %d", id)
+	return c.GetBody(), r.wrap(ctx, err, "read comment %d", id)
 }
 
 func (r repository) createComment(ctx context.Context, number int, body string) (id int64, err error) {
 	c, _, err := r.gh.Issues.CreateComment(ctx, r.owner, r.name, number, &github.IssueComment{Body: &body})
-	return c.GetID(), r.wrap(err, "comment on #%d", number)
+	return c.GetID(), r.wrap(ctx, err, "comment on #%d", number)
 }
 
 func (r repository) editComment(ctx context.Context, id int64, body string) error {
 	_, _, err := r.gh.Issues.EditComment(ctx, r.owner, r.name, id, &github.IssueComment{Body: &body})
-	return r.wrap(err, "edit comment %d", id)
+	return r.wrap(ctx, err, "edit comment %d", id)
 }
 
 // ownComment returns the first comment on an issue, written since a time (the zero time: ever), that the App itself wrote and that holds the
@@ -142,7 +146,7 @@ func (r repository) ownComment(ctx context.Context, number int, marker string, s
 	for {
 		comments, answer, err := r.gh.Issues.ListComments(ctx, r.owner, r.name, number, options)
 		if err != nil {
-			return nil, r.wrap(err, "list the comments on #%d", number)
+			return nil, r.wrap(ctx, err, "list the comments on #%d", number)
 		}
 		for _, c := range comments {
 			if c.GetUser().GetLogin() == login && strings.Contains(c.GetBody(), marker) {
@@ -164,30 +168,15 @@ func (b *Bot) Login(ctx context.Context) (string, error) {
 	if login != "" {
 		return login, nil
 	}
+	ctx, cancel := within(ctx, b.config.callTime)
+	defer cancel()
 	app, _, err := b.apps.app.Apps.Get(ctx, "")
 	if err != nil {
-		return "", fmt.Errorf("ask for the App's name: %w", err)
+		return "", fmt.Errorf("ask for the App's name: %w", away(ctx, err))
 	}
 	login = app.GetSlug() + "[bot]"
 	b.mu.Lock()
 	b.botted = login
 	b.mu.Unlock()
 	return login, nil
-}
-
-// gone reports whether GitHub says that something is not there (any more).
-func gone(err error) bool {
-	s := statusOf(err)
-	return s == http.StatusNotFound || s == http.StatusGone
-}
-
-// forbidden reports whether trying again is useless: the App lacks the permission, is not installed, or the place is gone or locked. Rate
-// limits, which GitHub also answers with 403, are not meant. An installation that is suspended or taken away gives no token.
-func forbidden(err error) bool {
-	var token *ghinstallation.HTTPError
-	if errors.As(err, &token) && token.Response != nil {
-		limited := token.Response.Header.Get("Retry-After") != "" || token.Response.Header.Get("X-RateLimit-Remaining") == "0"
-		return token.Response.StatusCode == http.StatusNotFound || token.Response.StatusCode == http.StatusForbidden && !limited
-	}
-	return gone(err) || statusOf(err) == http.StatusForbidden || errors.Is(err, errNotInstalled)
 }

@@ -5,6 +5,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,12 @@ const (
 	defaultAPIURL = "https://api.github.com"
 )
 
-// callTimeout bounds what one call of a port may take, all its requests together.
-const callTimeout = time.Minute
+// How long GitHub is waited for. Whoever asks for a head holds a build slot, and goes on without GitHub where that is safe.
+const (
+	answerTime = 10 * time.Second // until the answer to one request begins
+	callTime   = 20 * time.Second // for what one call of a port does, all its requests together
+	headTime   = 10 * time.Second // for one call of Head
+)
 
 // Environments is what the bot reads of the records: for /status, and to refuse commands on what is not there. It must be safe to use side by side.
 type Environments interface {
@@ -51,9 +56,12 @@ type Config struct {
 	States     Environments
 	Now        func() time.Time // nil stands for time.Now
 	Log        *slog.Logger     // nil logs nothing
+
+	answerTime, callTime, headTime time.Duration // zero stands for the constants of these names
 }
 
-// A Bot is a GitHub App at work. It is safe for use side by side and starts no goroutines.
+// A Bot is a GitHub App at work. It is safe for use side by side and starts no goroutines. An error that GitHub is to blame for is a
+// [deployments.Unavailable].
 type Bot struct {
 	config Config
 	apps   *installations
@@ -87,6 +95,9 @@ func New(c Config) (*Bot, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.answerTime = cmp.Or(c.answerTime, answerTime)
+	c.callTime = cmp.Or(c.callTime, callTime)
+	c.headTime = cmp.Or(c.headTime, headTime)
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("configure the GitHub App: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 // Resolve implements [deployments.Clerk]: it finds out whether a pushed branch is tracked, or whether a comment's author may command.
 func (b *Bot) Resolve(ctx context.Context, r deployments.Request) (deployments.Resolution, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := within(ctx, b.config.callTime)
 	defer cancel()
 	q, err := questionOf(r)
 	if err != nil {
@@ -74,11 +74,11 @@ func (b *Bot) resolveCommand(ctx context.Context, repo repository, o deployments
 		return deployments.Resolution{}, err
 	}
 	if !may {
-		return refused(c, reason), nil
+		return refuse(c, reason), nil
 	}
 	duration, wrong := c.Command.check(b.config.MaxTTL)
 	if wrong != "" {
-		return refused(c, wrong), nil
+		return refuse(c, wrong), nil
 	}
 	if c.Command.Verb == help {
 		return deployments.Resolution{State: deployments.RequestSucceeded, Reply: helpText()}, nil
@@ -95,7 +95,7 @@ func (b *Bot) resolveCommand(ctx context.Context, repo repository, o deployments
 		return deployments.Resolution{State: deployments.RequestSucceeded, Reply: reply}, err
 	}
 	if !up {
-		return refused(c, fmt.Sprintf("There is no preview here that `/%s` could be about. `/deploy` starts one.", c.Command.Verb)), nil
+		return refuse(c, fmt.Sprintf("There is no preview here that `/%s` could be about. `/deploy` starts one.", c.Command.Verb)), nil
 	}
 	want := deployments.Want{Origin: o, By: deployments.ByHand, Cause: c.cause()}
 	if c.Command.Verb == extend {
@@ -117,13 +117,15 @@ func (b *Bot) resolveDeploy(ctx context.Context, repo repository, o deployments.
 	head, err := repo.pullHead(ctx, o.PullRequest)
 	switch {
 	case gone(err) || err == nil && !head.Open:
-		return refused(c, "The pull request is closed. Reopen it, and its preview comes back."), nil
+		return refuse(c, "The pull request is closed. Reopen it, and its preview comes back."), nil
 	case err != nil:
 		return deployments.Resolution{}, err
 	case head.Skip == skipFork:
-		return refused(c, "The pull request comes from a fork. Code from forks is not deployed; push the branch to this repository to preview it."), nil
+		return refuse(c, "The pull request comes from a fork. Code from forks is not deployed; push the branch to this repository to preview it."), nil
+	case head.Skip == skipArchived:
+		return refuse(c, "The repository is archived. Unarchive it to preview its pull requests."), nil
 	case head.Skip == skipTitle:
-		return refused(c, "The title of the pull request says `[skip preview]`. Take that out first."), nil
+		return refuse(c, "The title of the pull request says `[skip preview]`. Take that out first."), nil
 	}
 	return deployments.Resolution{State: deployments.RequestTaken, Wants: []deployments.Want{{
 		Origin: o, Source: head.Source, Title: head.Title,
@@ -154,7 +156,7 @@ func (b *Bot) may(ctx context.Context, repo repository, c comment) (ok bool, rea
 	}
 }
 
-func refused(c comment, reply string) deployments.Resolution {
+func refuse(c comment, reply string) deployments.Resolution {
 	return deployments.Resolution{
 		State: deployments.RequestRefused, Reply: reply,
 		Event: fmt.Sprintf("refused /%s of %s: %s", c.Command.Verb, c.User, strings.ReplaceAll(reply, "`", "")),
@@ -179,7 +181,7 @@ func (b *Bot) environment(ctx context.Context, o deployments.Origin) (e deployme
 // Answer implements [deployments.Clerk]: a reaction to the command's comment, and one reply where there is something to say. A reaction that is
 // there already stays, and so does a reply.
 func (b *Bot) Answer(ctx context.Context, r deployments.Request) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := within(ctx, b.config.callTime)
 	defer cancel()
 	q, err := questionOf(r)
 	if err != nil || q.Comment == nil {

@@ -231,9 +231,11 @@ func TestResolveWaitsForRateLimits(t *testing.T) {
 		}
 		return false
 	})
-	if resolution, err := w.bot.Resolve(t.Context(), requests[0]); err == nil {
-		t.Errorf("resolved to %+v", resolution)
+	resolution, err := w.bot.Resolve(t.Context(), requests[0])
+	if u := unavailable(t, err, waitsForRateLimit); !u.Until.After(w.now()) {
+		t.Errorf("resolved to %+v, until %s", resolution, u.Until)
 	}
+	w.pass(2 * time.Minute)
 	w.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/permission") {
 			fail(rw, http.StatusForbidden, "Resource not accessible by integration")

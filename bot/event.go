@@ -16,6 +16,8 @@ const maxTitle = 256
 const (
 	skipFork  = "the pull request comes from a fork; code from forks is not deployed"
 	skipTitle = "the title says [skip preview]"
+	// skipArchived stands in answers alone: nothing happens in an archived repository that a webhook would tell of.
+	skipArchived = "the repository is archived"
 )
 
 // Why an environment is taken down, where the reason decides what the comment says of its return.
@@ -46,9 +48,22 @@ type (
 			PullRequest *struct{} `json:"pull_request"`
 		} `json:"issue"`
 		Comment commentField `json:"comment"`
+
+		CheckRun *checkRunField `json:"check_run"`
+		Sender   userField      `json:"sender"`
+
+		Installation struct {
+			Account userField `json:"account"`
+		} `json:"installation"`
+		RepositoriesRemoved []repositoryField `json:"repositories_removed"`
 	}
 	repositoryField struct {
+		ID       int64  `json:"id"`
 		FullName string `json:"full_name"`
+	}
+	userField struct {
+		Login string `json:"login"`
+		Type  string `json:"type"`
 	}
 	pullRequestField struct {
 		State  string `json:"state"`
@@ -64,44 +79,56 @@ type (
 		ID        int64     `json:"id"`
 		Body      string    `json:"body"`
 		CreatedAt time.Time `json:"created_at"`
-		User      struct {
-			Login string `json:"login"`
-			Type  string `json:"type"`
-		} `json:"user"`
-		App struct {
+		User      userField `json:"user"`
+		App       struct {
 			ID int64 `json:"id"`
 		} `json:"performed_via_github_app"`
 	}
 )
 
-// deliveryOf returns what a webhook asks for; a delivery without wants and requests asks for nothing. app is the App's own id. It is pure.
-// An error says what is wrong with the payload.
+// deliveryOf returns what a webhook asks for; a delivery without wants, requests and withdrawals asks for nothing. app is the App's own id. It is
+// pure. An error says what is wrong with the payload.
 func deliveryOf(event, guid string, body []byte, app int64) (deployments.Delivery, error) {
 	d := deployments.Delivery{GUID: guid, Event: event}
-	var read func(*deployments.Delivery, payload) error
-	switch event {
-	case "pull_request":
-		read = readPullRequest
-	case "push":
-		read = readPush
-	case "delete":
-		read = readDelete
-	case "issue_comment":
-		read = func(d *deployments.Delivery, p payload) error { return readComment(d, p, app) }
-	default:
+	read, ofRepository := readerOf(event, app)
+	if read == nil {
 		return d, nil
 	}
 	var p payload
 	if err := json.Unmarshal(body, &p); err != nil {
 		return d, fmt.Errorf("the payload of %s has another shape: %w", event, err)
 	}
-	if _, _, err := split(p.Repository.FullName); err != nil {
+	if _, _, err := split(p.Repository.FullName); ofRepository && err != nil {
 		return d, fmt.Errorf("the payload of %s names no repository: %w", event, err)
 	}
 	if p.Action != "" {
 		d.Event += " " + plain(p.Action, 40)
 	}
 	return d, read(&d, p)
+}
+
+// readerOf returns what reads an event's payload, nil where the event is none of ours, and whether the payload has to name a repository.
+func readerOf(event string, app int64) (read func(*deployments.Delivery, payload) error, ofRepository bool) {
+	switch event {
+	case "pull_request":
+		return readPullRequest, true
+	case "push":
+		return readPush, true
+	case "delete":
+		return readDelete, true
+	case "issue_comment":
+		return func(d *deployments.Delivery, p payload) error { return readComment(d, p, app) }, true
+	case "check_run":
+		return func(d *deployments.Delivery, p payload) error { return readCheckRun(d, p, app) }, true
+	case "repository":
+		return readRepository, true
+	case "installation":
+		return readInstallation, false
+	case "installation_repositories":
+		return readRepositories, false
+	default:
+		return nil, false
+	}
 }
 
 func readPullRequest(d *deployments.Delivery, p payload) error {

@@ -163,7 +163,6 @@ func TestDeliveryOf(t *testing.T) {
 		"command of a bot":       {"issue_comment", comment("created", "/deploy", `{"login":"x[bot]","type":"Bot"}`, ""), deployments.Delivery{}},
 		"command by our App":     {"issue_comment", comment("created", "/deploy", ana, `,"performed_via_github_app":{"id":99}`), deployments.Delivery{}},
 		"command by no App":      {"issue_comment", comment("created", "/help", ana, `,"performed_via_github_app":null`), asks(pr, asked("0", `{"verb":"help"}`))},
-		"another App's":          {"installation", `{"action":"deleted"}`, deployments.Delivery{}},
 		"an event of the future": {"pull_request_v2", `[]`, deployments.Delivery{}},
 	}
 	for name, test := range tests {

@@ -9,26 +9,49 @@ import (
 	"vitrine/deployments/repoconfig"
 )
 
-// Head implements [deployments.Forge]. A repository that the App is not installed on (any more) has nothing that is open.
+// Head implements [deployments.Forge]. A repository that the App is not installed on (any more) has nothing that is open. An answer that the pull
+// request or the branch is not there is confirmed before it is believed: an environment would be taken down for it.
 func (b *Bot) Head(ctx context.Context, o deployments.Origin) (deployments.Head, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := within(ctx, b.config.headTime)
 	defer cancel()
-	r, err := b.repository(ctx, o.Repo)
-	if err == nil {
-		var head deployments.Head
-		if o.PullRequest != 0 {
-			head, err = r.pullHead(ctx, o.PullRequest)
-		} else {
-			head, err = r.branchHead(ctx, o.Branch)
-		}
-		if err == nil {
-			return head, nil
-		}
+	head, err := b.headOf(ctx, o)
+	if gone(err) || err == nil && !head.Open && o.PullRequest == 0 {
+		head, err = deployments.Head{}, b.confirm(ctx, o.Repo)
 	}
-	if gone(err) || errors.Is(err, errNotInstalled) {
+	if errors.Is(err, errNotInstalled) {
 		return deployments.Head{}, nil
 	}
-	return deployments.Head{}, fmt.Errorf("ask for the head of %s: %w", o.Key(), err)
+	if err != nil {
+		return deployments.Head{}, fmt.Errorf("ask for the head of %s: %w", o.Key(), err)
+	}
+	return head, nil
+}
+
+func (b *Bot) headOf(ctx context.Context, o deployments.Origin) (deployments.Head, error) {
+	r, err := b.repository(ctx, o.Repo)
+	switch {
+	case err != nil:
+		return deployments.Head{}, err
+	case o.PullRequest != 0:
+		return r.pullHead(ctx, o.PullRequest)
+	default:
+		return r.branchHead(ctx, o.Branch)
+	}
+}
+
+// confirm returns nil where GitHub knows the repository and the App's installation on it, so that its word on what lies in there counts. Where it
+// has the installation and not the repository, it contradicts itself, as it does in an incident.
+func (b *Bot) confirm(ctx context.Context, repo string) error {
+	b.apps.forget(repo)
+	r, err := b.repository(ctx, repo)
+	if err != nil {
+		return err
+	}
+	_, err = r.archived(ctx)
+	if gone(err) {
+		return &deployments.Unavailable{Neighbour: waitsForGitHub, Err: fmt.Errorf("GitHub says that %s is there, and that it is not", r)}
+	}
+	return err
 }
 
 func (r repository) pullHead(ctx context.Context, number int) (deployments.Head, error) {
@@ -42,8 +65,11 @@ func (r repository) pullHead(ctx context.Context, number int) (deployments.Head,
 		Title:  plain(pull.GetTitle(), maxTitle),
 		Skip:   skipReason(pull.GetBase().GetRepo().GetFullName(), pull.GetHead().GetRepo().GetFullName(), pull.GetTitle()),
 	}
+	if pull.GetBase().GetRepo().GetArchived() {
+		head.Skip = skipArchived
+	}
 	if !commitSHA.MatchString(head.Source.SHA) {
-		return deployments.Head{}, fmt.Errorf("pull request #%d of %s has no commit at its head", number, r)
+		return deployments.Head{}, away(ctx, fmt.Errorf("pull request #%d of %s has no commit at its head", number, r))
 	}
 	return head, nil
 }
@@ -61,7 +87,12 @@ func (r repository) branchHead(ctx context.Context, branch string) (deployments.
 	if err != nil || sha == "" {
 		return deployments.Head{}, err
 	}
-	return deployments.Head{Open: true, Source: deployments.Source{Repo: r.String(), Branch: branch, SHA: sha}}, nil
+	head := deployments.Head{Open: true, Source: deployments.Source{Repo: r.String(), Branch: branch, SHA: sha}}
+	archived, err := r.archived(ctx)
+	if archived {
+		head.Skip = skipArchived
+	}
+	return head, err
 }
 
 // tracks reports whether the configuration at the default branch gives the branch an environment of its own. A configuration that cannot be read
@@ -78,9 +109,10 @@ func (r repository) tracks(ctx context.Context, branch string) (bool, error) {
 	return config.Tracks(branch), nil
 }
 
-// Remote implements [deployments.Forge]. The token reads the contents of this one repository, for ten minutes at least.
+// Remote implements [deployments.Forge]. The token reads the contents of this one repository, for ten minutes at least. While one is at hand, GitHub's
+// API need not answer.
 func (b *Bot) Remote(ctx context.Context, repo string) (deployments.Remote, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := within(ctx, b.config.callTime)
 	defer cancel()
 	token, err := b.apps.gitToken(ctx, repo)
 	if err != nil {

@@ -39,14 +39,14 @@ func TestHeadOfAPullRequest(t *testing.T) {
 	if h := w.head(origin(number)); h.Open {
 		t.Errorf("closed: %+v", h)
 	}
+	if n := w.requests.count("GET", "/acme/shop/installation"); n != 1 {
+		t.Errorf("asked %d times for the installation", n)
+	}
 	if h := w.head(origin(99)); h.Open {
 		t.Errorf("none: %+v", h)
 	}
 	if h := w.head(deployments.Origin{Repo: "acme/none", PullRequest: 1}); h.Open {
 		t.Errorf("not installed: %+v", h)
-	}
-	if n := w.requests.count("GET", "/acme/shop/installation"); n != 1 {
-		t.Errorf("asked %d times for the installation", n)
 	}
 	if n := w.requests.count("POST", "/access_tokens"); n != 1 {
 		t.Errorf("asked for %d tokens", n)
@@ -145,9 +145,7 @@ func TestRemote(t *testing.T) {
 	if again != remote {
 		t.Error("a fresh token, though the last one is valid for an hour")
 	}
-	w.mu.Lock()
-	w.clock = time.Now().Add(51 * time.Minute)
-	w.mu.Unlock()
+	w.pass(51 * time.Minute)
 	if again, err = w.bot.Remote(t.Context(), "acme/shop"); err != nil || again.Token == remote.Token {
 		t.Errorf("the token has nine minutes left, and is given again (%v)", err)
 	}

@@ -8,43 +8,43 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/bradleyfalzon/ghinstallation/v2"
 	"github.com/google/go-github/v60/github"
+
+	"vitrine/deployments"
 )
 
-// tokenLeft is how long a token for git is valid at least.
-const tokenLeft = 10 * time.Minute
-
-// errNotInstalled is returned where the App is not installed on a repository, or the repository is not there.
-var errNotInstalled = errors.New("the App is not installed on the repository")
+// errNotInstalled is returned where the App is not installed on a repository or suspended there, or the repository is not there.
+var errNotInstalled = errors.New("the App is not installed on the repository, or suspended there")
 
 // installations finds the App's installation on each repository and keeps a client for each installation, and a token for git for each
-// repository. It is safe for use side by side.
+// repository. Whether a repository is one of the App's, only GitHub's answer to the App itself says. It is safe for use side by side.
 type installations struct {
 	config Config
 	app    *github.Client // authenticated as the App itself
 
 	mu      sync.Mutex
-	repos   map[string]int64         // the installation on each repository
+	repos   map[string]int64         // the installation on each repository, by its name in lower case
 	clients map[int64]*github.Client // by installation
-	git     map[string]gitToken
+	git     map[string]*tokenSource  // by the repository's name in lower case
 }
 
 func newInstallations(c Config) (*installations, error) {
-	tr, err := ghinstallation.NewAppsTransport(c.Transport, c.AppID, c.PrivateKey)
+	in := &installations{config: c, repos: map[string]int64{}, clients: map[int64]*github.Client{}, git: map[string]*tokenSource{}}
+	tr, err := ghinstallation.NewAppsTransport(in.line("the App"), c.AppID, c.PrivateKey)
 	if err != nil {
 		return nil, fmt.Errorf("read the App's private key: %w", err)
 	}
-	app, err := newClient(c, tr)
-	if err != nil {
+	if in.app, err = newClient(c, tr); err != nil {
 		return nil, err
 	}
-	return &installations{
-		config: c, app: app,
-		repos: map[string]int64{}, clients: map[int64]*github.Client{}, git: map[string]gitToken{},
-	}, nil
+	return in, nil
+}
+
+// line returns a way to GitHub with a rate limit of its own.
+func (in *installations) line(name string) *line {
+	return &line{next: in.config.Transport, name: name, answerTime: in.config.answerTime, now: in.config.Now, log: in.config.Log}
 }
 
 func newClient(c Config, tr http.RoundTripper) (*github.Client, error) {
@@ -79,11 +79,8 @@ func (in *installations) client(ctx context.Context, repo string) (*github.Clien
 	if c := in.clients[id]; c != nil {
 		return c, nil
 	}
-	tr, err := in.transport(id, &github.InstallationTokenOptions{})
-	if err != nil {
-		return nil, err
-	}
-	c, err := newClient(in.config, tr)
+	tokens := newTokenSource(in.app, id, &github.InstallationTokenOptions{}, in.config.Now)
+	c, err := newClient(in.config, &authorized{tokens: tokens, next: in.line(fmt.Sprintf("installation %d", id))})
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +90,9 @@ func (in *installations) client(ctx context.Context, repo string) (*github.Clien
 
 // installation returns the number of the App's installation on the repository.
 func (in *installations) installation(ctx context.Context, repo string) (int64, error) {
+	key := strings.ToLower(repo)
 	in.mu.Lock()
-	id, known := in.repos[repo]
+	id, known := in.repos[key]
 	in.mu.Unlock()
 	if known {
 		return id, nil
@@ -104,95 +102,103 @@ func (in *installations) installation(ctx context.Context, repo string) (int64, 
 		return 0, err
 	}
 	found, _, err := in.app.Apps.FindRepositoryInstallation(ctx, owner, name)
-	if statusOf(err) == http.StatusNotFound {
-		return 0, fmt.Errorf("%s: %w", repo, errNotInstalled)
+	if statusOf(err) == http.StatusNotFound || err == nil && found.SuspendedAt != nil {
+		err = errNotInstalled
 	}
 	if err != nil {
-		return 0, fmt.Errorf("find the App's installation on %s: %w", repo, err)
+		return 0, away(ctx, fmt.Errorf("find the App's installation on %s: %w", repo, err))
 	}
 	in.mu.Lock()
-	in.repos[repo] = found.GetID()
+	in.repos[key] = found.GetID()
 	in.mu.Unlock()
 	return found.GetID(), nil
 }
 
-// transport authenticates requests as an installation. Each has an AppsTransport of its own, since ghinstallation writes to it without a lock
-// when it renews a token.
-func (in *installations) transport(id int64, options *github.InstallationTokenOptions) (*ghinstallation.Transport, error) {
-	tr, err := ghinstallation.New(in.config.Transport, in.config.AppID, id, in.config.PrivateKey)
+// gitToken returns a token that reads the repository's contents, no other repository's and nothing else, and that is valid for tokenLeft at least.
+// While one is at hand, GitHub need not answer.
+func (in *installations) gitToken(ctx context.Context, repo string) (string, error) {
+	tokens, err := in.gitTokens(ctx, repo)
 	if err != nil {
-		return nil, fmt.Errorf("read the App's private key: %w", err)
+		return "", err
 	}
-	tr.BaseURL = strings.TrimRight(in.config.APIURL, "/")
-	tr.InstallationTokenOptions = options
-	return tr, nil
+	token, err := tokens.token(ctx)
+	return token, in.failed(ctx, repo, err)
 }
 
-// gitToken returns a token that reads the repository's contents, no other repository's and nothing else, and that is valid for tokenLeft at least.
-func (in *installations) gitToken(ctx context.Context, repo string) (string, error) {
+func (in *installations) gitTokens(ctx context.Context, repo string) (*tokenSource, error) {
+	key := strings.ToLower(repo)
 	in.mu.Lock()
-	kept := in.git[repo]
+	known := in.git[key]
 	in.mu.Unlock()
-	if kept.expires.Sub(in.config.Now()) >= tokenLeft {
-		return kept.token, nil
+	if known != nil {
+		return known, nil
 	}
 	id, err := in.installation(ctx, repo)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	_, name, err := split(repo)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	tr, err := in.transport(id, &github.InstallationTokenOptions{
+	fresh := newTokenSource(in.app, id, &github.InstallationTokenOptions{
 		Repositories: []string{name},
 		Permissions:  &github.InstallationPermissions{Contents: github.String("read")},
-	})
-	if err != nil {
-		return "", err
-	}
-	fresh := gitToken{}
-	if fresh.token, err = tr.Token(ctx); err != nil {
-		return "", in.failed(repo, fmt.Errorf("get a token for %s: %w", repo, err))
-	}
-	if fresh.expires, _, err = tr.Expiry(); err != nil {
-		return "", fmt.Errorf("get a token for %s: %w", repo, err)
-	}
+	}, in.config.Now)
 	in.mu.Lock()
-	in.git[repo] = fresh
-	in.mu.Unlock()
-	return fresh.token, nil
-}
-
-// A gitToken is one for git, and when it ends.
-type gitToken struct {
-	token   string
-	expires time.Time
-}
-
-// failed looks at an error of a request about the repository. Where no token is given any more, the App was taken away or installed anew:
-// what is remembered of the repository is forgotten, so that the next request asks again.
-func (in *installations) failed(repo string, err error) error {
-	var refused *ghinstallation.HTTPError
-	if !errors.As(err, &refused) || refused.Response == nil {
-		return err
+	defer in.mu.Unlock()
+	if known := in.git[key]; known != nil {
+		return known, nil
 	}
-	refused.Response.Body.Close()
-	if s := refused.Response.StatusCode; s >= 400 && s < 500 {
+	in.git[key] = fresh
+	return fresh, nil
+}
+
+// failed says who is waited for after an error of a request about the repository; see away. Where GitHub gives no token, or does not take one that
+// it gave, the App was taken away or installed anew: what is remembered of the repository is forgotten, so that the next request asks again.
+func (in *installations) failed(ctx context.Context, repo string, err error) error {
+	var refusal *tokenRefusal
+	if errors.As(err, &refusal) || statusOf(err) == http.StatusUnauthorized {
 		in.mu.Lock()
-		delete(in.clients, in.repos[repo])
-		delete(in.repos, repo)
-		delete(in.git, repo)
+		delete(in.clients, in.repos[strings.ToLower(repo)])
 		in.mu.Unlock()
+		in.forget(repo)
 	}
-	return err
+	return away(ctx, err)
 }
 
-// statusOf returns the status of GitHub's answer where err is one, else 0. Rate limits are none: they pass, and are errors like a broken line.
-func statusOf(err error) int {
-	var answer *github.ErrorResponse
-	if errors.As(err, &answer) && answer.Response != nil {
-		return answer.Response.StatusCode
+// forget has the App's installation on the repository asked for again.
+func (in *installations) forget(repo string) {
+	key := strings.ToLower(repo)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	delete(in.repos, key)
+	delete(in.git, key)
+}
+
+// withdraw forgets the repositories that GitHub has withdrawn. What is public could still be read, so that only the installation tells.
+func (in *installations) withdraw(withdrawals []deployments.Withdrawal) {
+	for _, w := range withdrawals {
+		if w.Name != "" {
+			in.forget(w.Owner + "/" + w.Name)
+			continue
+		}
+		prefix := strings.ToLower(w.Owner) + "/"
+		for _, repo := range in.known() {
+			if strings.HasPrefix(repo, prefix) {
+				in.forget(repo)
+			}
+		}
 	}
-	return 0
+}
+
+// known returns the repositories that something is remembered of, in lower case.
+func (in *installations) known() []string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	known := make([]string, 0, len(in.repos))
+	for repo := range in.repos {
+		known = append(known, repo)
+	}
+	return known
 }

@@ -13,7 +13,7 @@ import (
 // written anew; a text that is there already is not written again. Where the pull request is gone or the App may not write, the comment is lost
 // and that is no error.
 func (b *Bot) Report(ctx context.Context, r deployments.PendingReport) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := within(ctx, b.config.callTime)
 	defer cancel()
 	e := r.Environment
 	if e.Origin.Repo == "" || e.Origin.PullRequest == 0 {
@@ -41,34 +41,34 @@ func marker(e deployments.Environment) string {
 	return fmt.Sprintf("<!-- vitrine:preview:%s -->", e.Name)
 }
 
-// show brings the environment's comment to body and returns its number. fresh lets it write a first one.
+// show brings the environment's comment to body and returns its number. fresh lets it write a first one; one that somebody deleted is written
+// anew in any case. Before a comment is written it is looked for: GitHub may have taken one and its answer been lost.
 func (b *Bot) show(ctx context.Context, e deployments.Environment, body string, fresh bool) (int64, error) {
 	r, err := b.repository(ctx, e.Origin.Repo)
 	if err != nil {
 		return 0, err
 	}
-	id := e.CommentID
-	if id == 0 {
-		there, err := r.ownComment(ctx, e.Origin.PullRequest, marker(e), time.Time{})
-		if err != nil {
-			return 0, err
+	if e.CommentID != 0 {
+		err := b.bring(ctx, r, e.CommentID, body)
+		if !gone(err) {
+			return e.CommentID, err
 		}
-		id = there.GetID()
-		if id == 0 && !fresh {
-			return 0, nil
-		}
-		if id != 0 && there.GetBody() == body {
+		b.forget(e.CommentID)
+	}
+	there, err := r.ownComment(ctx, e.Origin.PullRequest, marker(e), time.Time{})
+	if err != nil {
+		return 0, err
+	}
+	if id := there.GetID(); id != 0 {
+		if there.GetBody() == body {
 			b.remember(id, body)
 		}
+		return id, b.bring(ctx, r, id, body)
 	}
-	if id != 0 {
-		err := b.bring(ctx, r, id, body)
-		if !gone(err) {
-			return id, err
-		}
-		b.forget(id)
+	if !fresh && e.CommentID == 0 {
+		return 0, nil
 	}
-	id, err = r.createComment(ctx, e.Origin.PullRequest, body)
+	id, err := r.createComment(ctx, e.Origin.PullRequest, body)
 	if err == nil {
 		b.remember(id, body)
 	}

@@ -83,9 +83,10 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request, inbox Inbox) (stat
 	if err != nil {
 		return http.StatusBadRequest, err.Error()
 	}
-	if len(d.Wants) == 0 && len(d.Requests) == 0 {
+	if len(d.Wants)+len(d.Requests)+len(d.Withdrawals) == 0 {
 		return http.StatusAccepted, fmt.Sprintf("nothing to do for %s", plain(d.Event, maxHeader))
 	}
+	b.apps.withdraw(d.Withdrawals)
 	if err := inbox.Accept(r.Context(), d); err != nil {
 		b.config.Log.Error("accept a webhook", "event", d.Event, "delivery", guid, "error", err)
 		return http.StatusServiceUnavailable, "the delivery could not be stored; send it again"

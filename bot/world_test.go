@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -155,6 +156,24 @@ func (w *world) now() time.Time {
 		return time.Now()
 	}
 	return w.clock
+}
+
+// pass moves the Bot's clock on, which stands still from then on.
+func (w *world) pass(d time.Duration) {
+	now := w.now().Add(d)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock = now
+}
+
+// unavailable fails the test unless err waits for the neighbour.
+func unavailable(t *testing.T, err error, neighbour string) *deployments.Unavailable {
+	t.Helper()
+	var u *deployments.Unavailable
+	if !errors.As(err, &u) || u.Neighbour != neighbour {
+		t.Fatalf("got %v, %+v; want to wait for %q", err, u, neighbour)
+	}
+	return u
 }
 
 // Accept implements Inbox.

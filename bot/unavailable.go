@@ -1,0 +1,95 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/go-github/v60/github"
+
+	"vitrine/deployments"
+)
+
+// Who is waited for, as people read it after "waits for".
+const (
+	waitsForGitHub       = "GitHub"
+	waitsForRateLimit    = "GitHub, whose rate limit is used up"
+	waitsForPermission   = "GitHub, which refuses the App"
+	waitsForInstallation = "the App to be installed on the repository"
+)
+
+// away says of what a request about GitHub ended in who is waited for, and nil of nil. Where ctx has ended it says why that was: a caller that has no
+// use for the answer any more waits for nobody.
+func away(ctx context.Context, err error) error {
+	var known *deployments.Unavailable
+	var limit *github.RateLimitError // go-github asks no more after an answer that said that it was the last
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		cause := context.Cause(ctx)
+		if errors.Is(cause, context.DeadlineExceeded) {
+			return &deployments.Unavailable{Neighbour: waitsForGitHub, Err: cause}
+		}
+		return cause
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &limit):
+		return &deployments.Unavailable{Neighbour: waitsForRateLimit, Until: limit.Rate.Reset.Time, Err: err}
+	case errors.Is(err, errNotInstalled):
+		return &deployments.Unavailable{Neighbour: waitsForInstallation, Err: err}
+	case refused(err):
+		return &deployments.Unavailable{Neighbour: waitsForPermission, Err: err}
+	default:
+		return &deployments.Unavailable{Neighbour: waitsForGitHub, Err: err}
+	}
+}
+
+// refused reports whether GitHub answers and does not let the App do this.
+func refused(err error) bool {
+	var token *tokenRefusal
+	switch statusOf(err) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity:
+		return true
+	default:
+		return errors.As(err, &token)
+	}
+}
+
+// slow is the cause of giving up on an answer after the time limit.
+func slow(limit time.Duration) error {
+	return &deployments.Unavailable{Neighbour: waitsForGitHub, Err: fmt.Errorf("GitHub did not answer within %s", limit)}
+}
+
+// within bounds what a call does by a time limit.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, slow(limit))
+}
+
+// statusOf returns the status of GitHub's answer where err is one, else 0. Rate limits and answers of 5xx are none: they pass, and are errors like a
+// broken line.
+func statusOf(err error) int {
+	var answer *github.ErrorResponse
+	if errors.As(err, &answer) && answer.Response != nil {
+		return answer.Response.StatusCode
+	}
+	return 0
+}
+
+// gone reports whether GitHub says that something is not there (any more).
+func gone(err error) bool {
+	s := statusOf(err)
+	return s == http.StatusNotFound || s == http.StatusGone
+}
+
+// forbidden reports whether trying again is useless: the App lacks the permission, is not installed or suspended, or the place is gone or locked.
+// Rate limits, which GitHub also answers with 403, are not meant; see [line].
+func forbidden(err error) bool {
+	var token *tokenRefusal
+	if errors.As(err, &token) {
+		return token.status == http.StatusNotFound || token.status == http.StatusForbidden
+	}
+	return gone(err) || statusOf(err) == http.StatusForbidden || errors.Is(err, errNotInstalled)
+}
