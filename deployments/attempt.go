@@ -32,11 +32,14 @@ func (c *Controller) attempt(ctx context.Context, e Environment) {
 	case err == nil, errors.Is(err, ErrSuperseded), ctx.Err() != nil:
 		return
 	}
-	c.Log.Warn("attempt failed, will try again", "environment", e.Name, "generation", e.Generation, "error", err)
-	until := retryAt(c.Now(), e.Failures, err)
-	if err := c.Store.Postpone(ctx, e.ID, e.Generation, until, waitingFor(err)); err != nil && !errors.Is(err, ErrSuperseded) {
-		c.Log.Error("postpone an attempt", "environment", e.Name, "error", err)
+	until := c.retryWithoutForge(e.ID, retryAt(c.Now(), e.Failures, err))
+	c.Log.Warn("attempt failed, will try again", "environment", e.Name, "generation", e.Generation, "error", err, "again", until)
+	err = c.Store.Postpone(ctx, e.ID, e.Generation, until, waitingFor(err))
+	if errors.Is(err, ErrSuperseded) {
+		err = nil
 	}
+	// Where even that cannot be written, the environment is still due by its record.
+	c.outcome(ctx, "postpone "+e.Name, err)
 }
 
 // converge makes one attempt at the environment, unless listed is out of date: it may have been read while the attempt before was about to end.
@@ -120,51 +123,6 @@ func (a *attempt) images(ctx context.Context) (*Stack, error) {
 	}
 	stack, err := a.build(ctx, checkout.Dir)
 	return stack, errors.Join(err, checkout.Close())
-}
-
-// consult asks the forge how things stand, and reports whether there is something to build.
-func (a *attempt) consult(ctx context.Context) (bool, error) {
-	head, err := a.head(ctx, a.env)
-	if err != nil {
-		return false, err
-	}
-	intent, source, cause := a.env.Resolve(head)
-	if intent == Gone {
-		a.d.Reason = cause
-		if err := a.want(ctx, Want{Origin: a.env.Origin, Intent: Gone, By: ByEvent, Cause: cause}); err != nil {
-			return false, err
-		}
-		return false, fmt.Errorf("%w: %s", ErrSuperseded, cause)
-	}
-	a.d.Source = source
-	if err := a.Store.Adopt(ctx, a.d, Head{Open: true, Source: source, Title: head.Title}); err != nil {
-		return false, err
-	}
-	if a.env.Live != 0 && !a.env.Force {
-		live, err := a.Store.Deployment(ctx, a.env.Live)
-		if err != nil {
-			return false, err
-		}
-		if live.Source.SHA == source.SHA {
-			return false, a.settleAsLive(ctx)
-		}
-	}
-	return true, nil
-}
-
-// head returns what the forge says of the environment now. What was given by hand has no forge to ask.
-func (c *Controller) head(ctx context.Context, e Environment) (Head, error) {
-	if e.Origin.Repo == "" || e.Intent == Gone && e.By != ByEvent {
-		return Head{Open: true, Source: e.Source()}, nil
-	}
-	head, err := c.Forge.Head(ctx, e.Origin)
-	return head, away("GitHub", err)
-}
-
-// settleAsLive ends an attempt at a commit that is served already.
-func (a *attempt) settleAsLive(ctx context.Context) error {
-	a.d.Phase, a.d.Reason = Ready, a.d.Source.ShortSHA()+" is live already"
-	return a.Store.Settle(ctx, a.d)
 }
 
 // build makes the images of what the checkout asks for, while the network is made.
@@ -251,7 +209,7 @@ func (a *attempt) open(ctx context.Context, backends []Backend) error {
 	if err != nil {
 		return fmt.Errorf("switch %s: %w", a.env.Name, err)
 	}
-	a.writeRoutes(ctx, routes)
+	a.writeRoutes(ctx, a.env, routes)
 	a.log.Info("live", "source", a.d.Source.ShortSHA(), "hosts", len(routes))
 	return nil
 }

@@ -55,7 +55,6 @@ func TestAUsersFaultSettles(t *testing.T) {
 // What fails by our doing is tried again until it succeeds, later each time, and people see what it waits for.
 func TestOurFaultsLeaveItDue(t *testing.T) {
 	for call, waiting := range map[string]string{
-		"Forge.Head":       "waits for GitHub",
 		"Forge.Remote":     "waits for GitHub",
 		"Builder.Fetch":    "waits for GitHub",
 		"Stacks.Read":      "waits for the next try, after a fault of the server's",

@@ -16,6 +16,14 @@ import (
 // errShutdown is the cause of what is cancelled because the process stops.
 var errShutdown = errors.New("the server stopped")
 
+// How much goes on side by side at most, however much is due: nobody gains where a thousand questions reach the forge at once.
+const (
+	attemptsAtOnce = 128 // most of these wait for a build slot, or for a service to become healthy
+	questions      = 8   // of attempts to the forge
+	pushesAtOnce   = 2   // each already keeps the engine's cores busy
+	atOnce         = 16
+)
+
 // Config is what a Controller needs to know.
 type Config struct {
 	Domain string // base domain of the previews' hosts
@@ -49,6 +57,7 @@ type Controller struct {
 	Ports
 
 	slots chan struct{} // one for each build under way
+	asks  chan struct{} // one for each attempt that asks the forge
 	wake  chan struct{} // something may be due
 
 	attempts *tasks // by environment
@@ -64,6 +73,7 @@ type Controller struct {
 	reported map[int64]time.Time // by environment, for as long as there is a pause
 	doubtful bool                // a host's record may differ from what the Store says
 	strays   map[string]bool     // image references that nothing owned at the last sweep
+	silent   map[int64]time.Time // since when the forge does not say what it has, by environment
 }
 
 // A failure is how often something failed in a row, and when it may be tried again.
@@ -78,10 +88,12 @@ func NewController(c Config, p Ports) *Controller {
 		Config:   c,
 		Ports:    p,
 		slots:    make(chan struct{}, c.Builds),
+		asks:     make(chan struct{}, questions),
 		wake:     make(chan struct{}, 1),
 		failures: make(map[string]failure),
 		reported: make(map[int64]time.Time),
 		strays:   make(map[string]bool),
+		silent:   make(map[int64]time.Time),
 	}
 }
 
@@ -91,8 +103,8 @@ func (c *Controller) Run(ctx context.Context) error {
 		return fmt.Errorf("end the attempts of a former process: %w", err)
 	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	c.attempts, c.removals, c.pushes = newTasks(base), newTasks(base), newTasks(base)
-	c.reports, c.requests, c.routing = newTasks(base), newTasks(base), newTasks(base)
+	c.attempts, c.removals, c.pushes = newTasks(base, attemptsAtOnce), newTasks(base, atOnce), newTasks(base, pushesAtOnce)
+	c.reports, c.requests, c.routing = newTasks(base, atOnce), newTasks(base, atOnce), newTasks(base, 1)
 	c.sweep(ctx, true)
 
 	schedule := cron.New(cron.WithChain(cron.SkipIfStillRunning(cron.DiscardLogger)))
@@ -198,8 +210,8 @@ func (c *Controller) startAttempts(ctx context.Context) (next time.Time, err err
 	}
 	for _, e := range unsettled {
 		c.attempts.supersede(e.ID, e.Generation, supersededBy(e))
-		if !e.Due(c.Now()) {
-			next = soonest(next, e.NotBefore)
+		if at := later(e.NotBefore, c.held("postpone "+e.Name)); at.After(c.Now()) {
+			next = soonest(next, at)
 			continue
 		}
 		c.attempts.start(e.ID, e.Generation, func(ctx context.Context) { c.attempt(ctx, e) }, c.poke)
@@ -247,17 +259,19 @@ func (c *Controller) held(what string) time.Time {
 	return time.Time{}
 }
 
-// outcome counts a failure of the work named what and logs it, or forgets them after a success or a cancellation.
-func (c *Controller) outcome(ctx context.Context, what string, err error) {
+// outcome counts a failure of the work named what and logs it, or forgets them after a success or a cancellation. It returns how many there were in
+// a row, this one included.
+func (c *Controller) outcome(ctx context.Context, what string, err error) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	f := c.failures[what]
 	if err == nil || ctx.Err() != nil {
 		delete(c.failures, what)
-		return
+		return f.count
 	}
-	f := c.failures[what]
 	f.until = retryAt(c.Now(), f.count, err)
 	f.count++
 	c.failures[what] = f
 	c.Log.Warn(what, "error", err, "failures", f.count, "again", f.until)
+	return f.count
 }

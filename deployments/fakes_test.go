@@ -82,7 +82,15 @@ func (w *world) call(ctx context.Context, name, about string) error {
 	w.mu.Lock()
 	w.calls[name]++
 	f := w.on[name]
+	key := "call " + name
+	w.inside[key]++
+	w.most[key] = max(w.most[key], w.inside[key])
 	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.inside[key]--
+	}()
 	if f != nil {
 		if err := f(ctx, about); err != nil {
 			return err
@@ -370,6 +378,13 @@ func (w *world) called(call string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.calls[call]
+}
+
+// atOnce returns how many of the calls of a name there were side by side at most.
+func (w *world) atOnce(call string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.most["call "+call]
 }
 
 // shown returns every report.

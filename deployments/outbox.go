@@ -106,9 +106,30 @@ func (c *Controller) startPushes(ctx context.Context) (next time.Time, err error
 			next = soonest(next, at)
 			continue
 		}
-		c.pushes.start(d.ID, 0, func(ctx context.Context) { c.outcome(ctx, what, c.push(ctx, d.ID)) }, c.poke)
+		c.pushes.start(d.ID, 0, func(ctx context.Context) {
+			err := away("the registry", c.push(ctx, d.ID))
+			c.tellOfPush(ctx, d, c.outcome(ctx, what, err), err)
+		}, c.poke)
 	}
 	return next, nil
+}
+
+// tellOfPush says in the history when a push begins to wait, and when one that had waited has succeeded. failures is how often it has failed in a
+// row, before where err is nil.
+func (c *Controller) tellOfPush(ctx context.Context, d Deployment, failures int, err error) {
+	text := "the images are safe in the registry"
+	if err != nil {
+		text = "the push of the images " + waitingFor(err)
+	}
+	if ctx.Err() != nil || err == nil && failures == 0 || err != nil && failures > 1 {
+		return
+	}
+	e, err := c.Store.Environment(ctx, d.Environment)
+	if err != nil {
+		c.Log.Error("read the environment of a push", "deployment", d.ID, "error", err)
+		return
+	}
+	c.tell(ctx, e.Origin, text)
 }
 
 // push looks at the deployment again first: since it was listed it may have been replaced or taken down, and its tags removed. What is live now and
@@ -125,14 +146,24 @@ func (c *Controller) push(ctx context.Context, id int64) error {
 	return c.Store.Pushed(ctx, id, images, c.Now())
 }
 
-// writeRoutes brings the records to Redis. Where that fails, all are written again until it succeeds; the Store has them.
-func (c *Controller) writeRoutes(ctx context.Context, routes []Route) {
+// writeRoutes brings an environment's records to Redis. Where that fails, all are written again until it succeeds; the Store has them.
+func (c *Controller) writeRoutes(ctx context.Context, e Environment, routes []Route) {
 	if len(routes) == 0 {
 		return
 	}
-	if err := c.Routes.Write(ctx, routes); err != nil {
-		c.Log.Warn("write routes", "error", err)
-		c.doubtRoutes()
+	err := c.Routes.Write(ctx, routes)
+	if err == nil {
+		return
+	}
+	c.Log.Warn("write routes", "environment", e.Name, "error", err)
+	c.tell(ctx, e.Origin, "the route "+waitingFor(away("Redis", err)))
+	c.doubtRoutes()
+}
+
+// tell writes an Event that nothing else depends on.
+func (c *Controller) tell(ctx context.Context, o Origin, text string) {
+	if err := c.Store.Record(ctx, o.Key(), text); err != nil && ctx.Err() == nil {
+		c.Log.Error("write an event", "origin", o.Key(), "text", text, "error", err)
 	}
 }
 

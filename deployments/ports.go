@@ -81,7 +81,8 @@ type Attempts interface {
 	TakeDown(ctx context.Context, environment, generation int64) ([]Route, error)
 	// TakenDown observes the generation of an intent Gone, once nothing of the environment is left.
 	TakenDown(ctx context.Context, environment, generation int64) error
-	// Postpone counts a failure of ours at this generation; the environment is not due again before the time given.
+	// Postpone counts a failure of ours at this generation; the environment is not due again before the time given. What it waits for is shown
+	// until an attempt builds or the generation is settled, and an Event says it once.
 	Postpone(ctx context.Context, environment, generation int64, until time.Time, waiting string) error
 	// Deployment returns one by its ID.
 	Deployment(ctx context.Context, id int64) (Deployment, error)

@@ -28,7 +28,7 @@ func (c *Controller) takeDown(ctx context.Context, e Environment) error {
 	if err != nil {
 		return fmt.Errorf("take %s down: %w", e.Name, err)
 	}
-	c.writeRoutes(ctx, routes)
+	c.writeRoutes(ctx, e, routes)
 	owned, err := c.Store.Owned(ctx)
 	if err != nil {
 		return err
@@ -47,6 +47,9 @@ func (c *Controller) takeDown(ctx context.Context, e Environment) error {
 	if err := c.Store.TakenDown(ctx, e.ID, e.Generation); err != nil {
 		return fmt.Errorf("record that %s is gone: %w", e.Name, err)
 	}
+	c.mu.Lock()
+	delete(c.silent, e.ID)
+	c.mu.Unlock()
 	c.Log.Info("gone", "environment", e.Name, "cause", e.Cause)
 	return nil
 }

@@ -5,9 +5,11 @@ import (
 	"sync"
 )
 
-// tasks runs at most one function at a time for each key, and joins them all. The zero value is not usable; see newTasks.
+// tasks runs at most one function at a time for each key, and a limited number altogether, and joins them all. The zero value is not usable; see
+// newTasks.
 type tasks struct {
 	base  context.Context // every task's parent; its end ends them all
+	limit int
 	group sync.WaitGroup
 
 	mu      sync.Mutex
@@ -20,15 +22,16 @@ type task struct {
 	done       chan struct{}
 }
 
-func newTasks(base context.Context) *tasks {
-	return &tasks{base: base, running: make(map[int64]*task)}
+func newTasks(base context.Context, limit int) *tasks {
+	return &tasks{base: base, limit: limit, running: make(map[int64]*task)}
 }
 
-// start runs f unless the key is busy, and reports whether it did. done is called after the key is free again.
+// start runs f unless the key is busy or the limit is reached, and reports whether it did. done is called after the key is free again; it is the moment
+// to try again what was refused.
 func (t *tasks) start(key, generation int64, f func(context.Context), done func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.running[key] != nil || t.base.Err() != nil {
+	if t.running[key] != nil || len(t.running) >= t.limit || t.base.Err() != nil {
 		return false
 	}
 	ctx, cancel := context.WithCancelCause(t.base)

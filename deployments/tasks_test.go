@@ -11,7 +11,7 @@ import (
 func TestTasksRunOneForEachKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base, end := context.WithCancelCause(t.Context())
-		tasks := newTasks(base)
+		tasks := newTasks(base, 9)
 		release := make(chan struct{})
 		var running, freed atomic.Int32
 		hold := func(context.Context) {
@@ -70,7 +70,7 @@ func TestTasksAreCancelledWithACause(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				base, end := context.WithCancelCause(t.Context())
 				defer end(nil)
-				tasks := newTasks(base)
+				tasks := newTasks(base, 9)
 				var got error
 				tasks.start(1, 2, func(ctx context.Context) {
 					<-ctx.Done()
@@ -89,7 +89,7 @@ func TestTasksAreCancelledWithACause(t *testing.T) {
 // Whoever stops a task may remove what it worked at: it has ended by then.
 func TestStopJoins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tasks := newTasks(t.Context())
+		tasks := newTasks(t.Context(), 9)
 		ended := false
 		hold := make(chan struct{})
 		tasks.start(1, 0, func(ctx context.Context) {

@@ -54,7 +54,7 @@ func (a *attempt) openLobby(ctx context.Context) {
 		a.log.Warn("give the hosts to the lobby", "error", err)
 		return
 	}
-	a.writeRoutes(ctx, routes)
+	a.writeRoutes(ctx, a.env, routes)
 }
 
 // openLog makes the file that keeps what the attempt's builds print.

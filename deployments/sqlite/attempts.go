@@ -113,11 +113,6 @@ func (t *tx) claim(ctx context.Context, environment int64, pool netip.Prefix, oc
 	if err != nil {
 		return d, err
 	}
-	after := before
-	after.Waiting = ""
-	if err := t.putEnvironment(ctx, before, after); err != nil {
-		return d, err
-	}
 	return d, t.touch(ctx, environment)
 }
 
@@ -161,7 +156,7 @@ func (s *Store) Adopt(ctx context.Context, d deployments.Deployment, head deploy
 // Save implements [deployments.Attempts]. Only an attempt that is running can be saved, in a phase that runs: Switch and Settle end it.
 func (s *Store) Save(ctx context.Context, d deployments.Deployment) error {
 	err := s.update(ctx, func(t *tx) error {
-		_, stored, err := t.fence(ctx, d.ID)
+		before, stored, err := t.fence(ctx, d.ID)
 		if err != nil {
 			return err
 		}
@@ -173,6 +168,14 @@ func (s *Store) Save(ctx context.Context, d deployments.Deployment) error {
 		}
 		if d.Phase == stored.Phase && d.Source == stored.Source && slices.Equal(d.Services, stored.Services) {
 			return nil
+		}
+		if d.Phase == deployments.Building || d.Phase == deployments.Starting {
+			// From here on it does something that people can see; what it had waited for is over.
+			after := before
+			after.Waiting = ""
+			if err := t.putEnvironment(ctx, before, after); err != nil {
+				return err
+			}
 		}
 		return t.touch(ctx, stored.Environment)
 	})
@@ -304,7 +307,10 @@ func (s *Store) Postpone(ctx context.Context, environment, generation int64, unt
 		after := before
 		after.Failures++
 		after.NotBefore, after.Waiting = until, waiting
-		return t.putEnvironment(ctx, before, after)
+		if err := t.putEnvironment(ctx, before, after); err != nil || waiting == before.Waiting {
+			return err
+		}
+		return t.logOnce(ctx, before.Origin.Key(), waiting)
 	})
 	if err != nil {
 		return fmt.Errorf("postpone environment %d: %w", environment, err)

@@ -321,9 +321,18 @@ func TestPostpone(t *testing.T) {
 	if e.Failures != 2 || e.Due(start) || !e.Due(until) || e.Waiting != "for GitHub to answer" {
 		t.Errorf("environment = %+v", e)
 	}
-	f.visible(pull(1), "claim", func() { f.claim(pull(1)) })
+	var d deployments.Deployment
+	f.visible(pull(1), "claim", func() { d = f.claim(pull(1)) })
+	if e := f.of(pull(1)); e.Waiting != "for GitHub to answer" {
+		t.Errorf("environment while it is asked again = %+v, want that it still waits", e)
+	}
+	if diff := cmp.Diff([]string{"push 0000001", "for GitHub to answer"}, f.texts(pull(1))); diff != "" {
+		t.Errorf("history (-want +got):\n%s", diff)
+	}
+	d.Phase = deployments.Building
+	f.ok(f.Save(t.Context(), d))
 	if e := f.of(pull(1)); e.Waiting != "" || e.Failures != 2 {
-		t.Errorf("claimed environment = %+v, want that it waits for nothing and its failures count", e)
+		t.Errorf("environment that builds = %+v, want that it waits for nothing and its failures count", e)
 	}
 	f.accept(push(pull(1), commit(2, "login")))
 	if e := f.of(pull(1)); e.Failures != 0 || !e.Due(start) {

@@ -89,6 +89,13 @@ func (t *tx) log(ctx context.Context, origin, text string) error {
 	return t.exec(ctx, `INSERT INTO events (origin, at, text) VALUES (?, ?, ?)`, origin, at(t.now), text)
 }
 
+// logOnce logs what is not the last line of the history already.
+func (t *tx) logOnce(ctx context.Context, origin, text string) error {
+	_, err := t.change(ctx, `INSERT INTO events (origin, at, text) SELECT ?1, ?2, ?3
+		WHERE ?3 IS NOT (SELECT text FROM events WHERE origin = ?1 ORDER BY id DESC LIMIT 1)`, origin, at(t.now), text)
+	return err
+}
+
 func (t *tx) environment(ctx context.Context, id int64) (deployments.Environment, error) {
 	return one(ctx, t, scanEnvironment, `SELECT `+environmentColumns+` FROM environments WHERE id = ?`, id)
 }

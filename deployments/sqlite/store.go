@@ -18,7 +18,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	driver "modernc.org/sqlite" // also registers itself as "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"vitrine/deployments"
 )
@@ -148,7 +149,12 @@ type tx struct {
 
 // update runs f in a transaction that writes. Nothing is written where f returns an error.
 func (s *Store) update(ctx context.Context, f func(*tx) error) error {
-	return s.transact(ctx, s.writer, f)
+	err := s.transact(ctx, s.writer, f)
+	var failed *driver.Error
+	if errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_FULL {
+		return &deployments.Unavailable{Neighbour: deployments.DiskSpace, Err: err}
+	}
+	return err
 }
 
 // view runs f on a snapshot.

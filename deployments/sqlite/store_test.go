@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -285,5 +286,26 @@ func TestAFailedMigrationLeavesNothing(t *testing.T) {
 	var version int
 	if err := f.writer.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil || version != 1 {
 		t.Errorf("version = %d, %v, want 1", version, err)
+	}
+}
+
+// A full disk is a neighbour that is waited for, and loses nothing.
+func TestFullDisk(t *testing.T) {
+	f := newFixture(t)
+	limit := func(pages int) {
+		if _, err := f.writer.ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(1)
+	d := deployments.Delivery{GUID: "g", Wants: []deployments.Want{push(pull(1), commit(1, strings.Repeat("long", 10_000)))}}
+	_, err := f.Accept(t.Context(), d)
+	var u *deployments.Unavailable
+	if !errors.As(err, &u) || u.Neighbour != deployments.DiskSpace {
+		t.Errorf("on a full disk: %v", err)
+	}
+	limit(1 << 30)
+	if raised := must(f.Accept(t.Context(), d)); len(raised) != 1 {
+		t.Errorf("once there is space, the delivery raised %d environments, want 1", len(raised))
 	}
 }

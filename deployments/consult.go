@@ -1,0 +1,106 @@
+package deployments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// forgePatience is how long an attempt waits for what the forge says of the head, before it goes on with the commit that the event named.
+const forgePatience = 10 * time.Second
+
+// errForgeSilent is the cause of a question to the forge that took too long.
+var errForgeSilent = fmt.Errorf("no answer within %s", forgePatience)
+
+// consult asks the forge how things stand, and reports whether there is something to build.
+func (a *attempt) consult(ctx context.Context) (bool, error) {
+	head, err := a.head(ctx, a.env)
+	if err != nil {
+		return a.withoutForge(ctx, err)
+	}
+	intent, source, cause := a.env.Resolve(head)
+	if intent == Gone {
+		a.d.Reason = cause
+		if err := a.want(ctx, Want{Origin: a.env.Origin, Intent: Gone, By: ByEvent, Cause: cause}); err != nil {
+			return false, err
+		}
+		return false, fmt.Errorf("%w: %s", ErrSuperseded, cause)
+	}
+	return a.adopt(ctx, Head{Open: true, Source: source, Title: head.Title})
+}
+
+// withoutForge goes on with the commit that the event named, once the forge has been silent for long enough; err is what came of asking it. Git may
+// still answer. What an event asks for is never a fork's: those become no want (Want.Skip).
+func (a *attempt) withoutForge(ctx context.Context, err error) (bool, error) {
+	var u *Unavailable
+	source := a.env.Source()
+	if ctx.Err() != nil || !errors.As(err, &u) || source.SHA == "" || a.Now().Before(a.forgeGivenUpAt(a.env.ID)) {
+		return false, err
+	}
+	a.log.Warn("the forge does not answer; going on with the commit of the event", "source", source.ShortSHA(), "error", err)
+	return a.adopt(ctx, Head{Open: true, Source: source})
+}
+
+// adopt records the head that is deployed, unless its commit is live already.
+func (a *attempt) adopt(ctx context.Context, head Head) (bool, error) {
+	a.d.Source = head.Source
+	if err := a.Store.Adopt(ctx, a.d, head); err != nil {
+		return false, err
+	}
+	if a.env.Live == 0 || a.env.Force {
+		return true, nil
+	}
+	live, err := a.Store.Deployment(ctx, a.env.Live)
+	if err != nil {
+		return false, err
+	}
+	if live.Source.SHA != head.Source.SHA {
+		return true, nil
+	}
+	a.d.Phase, a.d.Reason = Ready, head.Source.ShortSHA()+" is live already"
+	return false, a.Store.Settle(ctx, a.d)
+}
+
+// head returns what the forge says of the environment now. What was given by hand has no forge to ask.
+func (c *Controller) head(ctx context.Context, e Environment) (Head, error) {
+	if e.Origin.Repo == "" || e.Intent == Gone && e.By != ByEvent {
+		return Head{Open: true, Source: e.Source()}, nil
+	}
+	select {
+	case c.asks <- struct{}{}:
+		defer func() { <-c.asks }()
+	case <-ctx.Done():
+		return Head{}, context.Cause(ctx)
+	}
+	bounded, cancel := context.WithTimeoutCause(ctx, forgePatience, errForgeSilent)
+	defer cancel()
+	began := c.Now()
+	head, err := c.Forge.Head(bounded, e.Origin)
+	if err != nil && ctx.Err() != nil {
+		return head, context.Cause(ctx)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		delete(c.silent, e.ID)
+	} else if c.silent[e.ID].IsZero() {
+		c.silent[e.ID] = began
+	}
+	return head, away("GitHub", err)
+}
+
+// forgeGivenUpAt returns when an attempt at the environment need not wait for the forge any more.
+func (c *Controller) forgeGivenUpAt(environment int64) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.silent[environment].Add(forgePatience)
+}
+
+// retryWithoutForge returns when to try again an attempt that was to be tried again at until: earlier, where it need not wait for the forge then.
+func (c *Controller) retryWithoutForge(environment int64, until time.Time) time.Time {
+	if at := c.forgeGivenUpAt(environment); at.After(c.Now()) {
+		return soonest(until, at)
+	}
+	return until
+}
