@@ -42,7 +42,7 @@ func (b *Bot) headOf(ctx context.Context, o deployments.Origin) (deployments.Hea
 // confirm returns nil where GitHub knows the repository and the App's installation on it, so that its word on what lies in there counts. Where it
 // has the installation and not the repository, it contradicts itself, as it does in an incident.
 func (b *Bot) confirm(ctx context.Context, repo string) error {
-	b.apps.forget(repo)
+	b.apps.doubt(repo)
 	r, err := b.repository(ctx, repo)
 	if err != nil {
 		return err

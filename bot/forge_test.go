@@ -1,7 +1,6 @@
 package bot
 
 import (
-	"context"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -157,36 +156,13 @@ func TestRemote(t *testing.T) {
 	}
 }
 
-func TestForgeAway(t *testing.T) {
-	w := newWorld(t, nil)
-	number, _ := w.open("a", "x")
-	w.head(origin(number))
-	for _, status := range []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusUnauthorized} {
-		w.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
-			fail(rw, status, "down")
-			return true
-		})
-		if h, err := w.bot.Head(t.Context(), origin(number)); err == nil {
-			t.Errorf("answered %d: %+v", status, h)
-		}
-	}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(context.DeadlineExceeded)
-	w.Intercept(nil)
-	if _, err := w.bot.Head(ctx, origin(number)); err == nil {
-		t.Error("no error after the context ended")
-	}
-	w.head(origin(number))
-}
-
 // An App that was taken away and installed anew has another installation, which is asked for again.
 func TestInstalledAnew(t *testing.T) {
 	w := newWorld(t, nil)
 	number, _ := w.open("a", "x")
 	w.bot.apps.repos["acme/shop"] = w.InstallationID("acme") + 1000
-	if h, err := w.bot.Head(t.Context(), origin(number)); err == nil {
-		t.Errorf("with an installation that is gone: %+v", h)
-	}
+	_, err := w.bot.Head(t.Context(), origin(number))
+	unavailable(t, err, waitsForPermission)
 	if h := w.head(origin(number)); !h.Open {
 		t.Errorf("%+v", h)
 	}

@@ -167,13 +167,19 @@ func (in *installations) failed(ctx context.Context, repo string, err error) err
 	return away(ctx, err)
 }
 
-// forget has the App's installation on the repository asked for again.
-func (in *installations) forget(repo string) {
-	key := strings.ToLower(repo)
+// doubt has the App's installation on the repository asked for again.
+func (in *installations) doubt(repo string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	delete(in.repos, key)
-	delete(in.git, key)
+	delete(in.repos, strings.ToLower(repo))
+}
+
+// forget has the App's installation on the repository asked for again, and the token for git.
+func (in *installations) forget(repo string) {
+	in.doubt(repo)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	delete(in.git, strings.ToLower(repo))
 }
 
 // withdraw forgets the repositories that GitHub has withdrawn. What is public could still be read, so that only the installation tells.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,6 +62,7 @@ type world struct {
 	bot      *Bot
 	states   states
 	requests *requestLog
+	loose    atomic.Bool // interceptors may answer what GitHub would not
 
 	mu    sync.Mutex
 	clock time.Time // the Bot's, for rendering; the zero time for the real one
@@ -109,6 +111,10 @@ func newWorld(t *testing.T, permissions map[string]string) *world {
 		w.requests.mu.Lock()
 		w.requests.seen = append(w.requests.seen, r.Method+" "+r.URL.EscapedPath())
 		w.requests.mu.Unlock()
+		if w.loose.Load() {
+			w.Server.ServeHTTP(rw, r)
+			return
+		}
 		simulated.ServeHTTP(rw, r)
 	})
 	server.Start()
@@ -156,6 +162,77 @@ func (w *world) now() time.Time {
 		return time.Now()
 	}
 	return w.clock
+}
+
+// throughSimulator marks a request that an interceptor has the simulator answer.
+type throughSimulator struct{}
+
+// intercept shows every request to f, with what the simulator answers to it when it is asked, once. Where f returns false the simulator answers alone.
+func (w *world) intercept(f func(rw http.ResponseWriter, r *http.Request, simulated func() *httptest.ResponseRecorder) bool) {
+	w.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Context().Value(throughSimulator{}) != nil {
+			return false
+		}
+		return f(rw, r, func() *httptest.ResponseRecorder {
+			record := httptest.NewRecorder()
+			w.Server.ServeHTTP(record, r.WithContext(context.WithValue(r.Context(), throughSimulator{}, true)))
+			return record
+		})
+	})
+}
+
+// rewrite replaces a text in the simulator's answers to the requests whose path ends in suffix.
+func (w *world) rewrite(suffix, old, new string) {
+	w.intercept(func(rw http.ResponseWriter, r *http.Request, simulated func() *httptest.ResponseRecorder) bool {
+		if !strings.HasSuffix(r.URL.Path, suffix) {
+			return false
+		}
+		answer := simulated()
+		body := strings.Replace(answer.Body.String(), old, new, -1)
+		if body == answer.Body.String() {
+			w.t.Errorf("%s is answered without %s: %s", r.URL, old, body)
+		}
+		rw.Header().Set("Content-Type", answer.Header().Get("Content-Type"))
+		rw.WriteHeader(answer.Code)
+		fmt.Fprint(rw, body)
+		return true
+	})
+}
+
+// refuse answers the requests whose path has the part given, all for the empty one.
+func (w *world) refuse(part string, status int, header map[string]string) {
+	w.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, part) {
+			return false
+		}
+		for k, v := range header {
+			rw.Header().Set(k, v)
+		}
+		fail(rw, status, "no")
+		return true
+	})
+}
+
+// hang leaves every request without an answer until the test ends. The Bot gives up soon.
+func (w *world) hang() {
+	w.loose.Store(true)
+	w.bot.config.callTime, w.bot.config.headTime = 50*time.Millisecond, 50*time.Millisecond
+	ended := w.t.Context().Done()
+	w.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		select {
+		case <-r.Context().Done():
+		case <-ended:
+		}
+		return true
+	})
+}
+
+// refresh ends what was made to fail, rate limits included.
+func (w *world) refresh() {
+	w.Intercept(nil)
+	w.bot.config.Transport.(*http.Transport).DialContext = nil
+	w.bot.config.callTime, w.bot.config.headTime = callTime, headTime
+	w.pass(2 * time.Minute)
 }
 
 // pass moves the Bot's clock on, which stands still from then on.
