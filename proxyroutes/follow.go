@@ -4,57 +4,118 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
+	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"vitrine/deployments"
 )
 
-// pipelined is how many commands go to Redis in one piece.
-const pipelined = 500
+// readTime bounds a reading of everything, which is many answers.
+const readTime = 5 * patience
+
+// pause returns how long to wait after the given number of failures in a row, 1 at least: a quarter of a second, doubled each time up to four
+// seconds, give or take a fifth so that those who lost Redis together do not come back together.
+func pause(failures int) time.Duration {
+	d := 250 * time.Millisecond << min(failures-1, 4)
+	return d + time.Duration((rand.Float64()-0.5)*0.4*float64(d))
+}
 
 // follow keeps the table fresh until ctx is done: by what is published, by a full re-read every so often, as foreign writers publish nothing,
-// and by one whenever the subscription is new, as what was published before is lost.
-func (r *Records) follow(ctx context.Context) {
+// and by one whenever the subscription is new, as what was published before is lost. While Redis is away it tries again, less and less often. The
+// error is that of the reading before.
+func (r *Records) follow(ctx context.Context, err error) {
 	defer close(r.done)
-	subscription := r.client.Subscribe(ctx, changes, deads)
-	defer subscription.Close()
-	published := subscription.ChannelWithSubscriptions()
-	ticker := time.NewTicker(r.reread)
-	defer ticker.Stop()
-	for {
-		// Errors are logged where they are met; the next round tries again.
+	var s subscription
+	defer s.close()
+	failures := 0
+	next := time.NewTimer(0)
+	defer next.Stop()
+	again := func(err error) {
+		if err == nil {
+			failures = 0
+			s.open(ctx, r.client)
+			next.Reset(r.reread)
+			return
+		}
+		failures++
+		s.close() // go-redis would try all the time
+		next.Reset(pause(failures))
+	}
+	for again(err); ; {
+		// Errors are logged where they are met.
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			_ = r.readAll(ctx)
-		case message := <-published:
-			switch m := message.(type) {
-			case *redis.Subscription:
-				_ = r.readAll(ctx)
-			case *redis.Message:
+		case <-next.C:
+			again(r.readAll(ctx))
+		case message, ok := <-s.published:
+			if m, is := message.(*redis.Message); is {
 				host, _, _ := strings.Cut(m.Payload, ";")
-				_ = r.readHosts(ctx, []string{host})
+				if err := r.readHosts(ctx, []string{host}); err != nil {
+					again(err)
+				}
+			} else if ok {
+				next.Reset(0)
+			} else {
+				s.close()
 			}
-		case m := <-r.table.marks:
-			r.mark(ctx, m)
+		case <-r.table.marked:
+			if r.answers() {
+				if err := r.bring(ctx); err != nil {
+					again(err)
+				}
+			}
 		}
 	}
 }
 
-// mark brings a dead mark to Redis. One that does not get there counts in this process only.
-func (r *Records) mark(ctx context.Context, m mark) {
-	backend := m.frontend.Backends[m.index].Raw
-	announcement := fmt.Sprintf("%s;%s;%d;%d", m.host, backend, m.index, len(m.frontend.Backends))
-	keys := []string{frontendPrefix + m.frontend.Key, deadPrefix + m.host}
-	if err := r.scripts.mark.Run(ctx, r.client, keys, m.index, backend, int(deadFor.Seconds()), announcement).Err(); err != nil {
-		r.log.Warn("a dead backend could not be marked in Redis", "host", m.host, "backend", backend, "error", err)
+// A subscription hears what is published while it is open. The zero value is closed.
+type subscription struct {
+	redis     *redis.PubSub
+	published <-chan any // nil while it is closed
+}
+
+func (s *subscription) open(ctx context.Context, client *redis.Client) {
+	if s.redis == nil {
+		s.redis = client.Subscribe(ctx, changes, deads)
+		s.published = s.redis.ChannelWithSubscriptions()
 	}
+}
+
+func (s *subscription) close() {
+	if s.redis != nil {
+		_ = s.redis.Close() // says at most that it is closed already
+		s.redis, s.published = nil, nil
+	}
+}
+
+// answers reports whether everything went well with Redis when last heard of.
+func (r *Records) answers() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked && r.state == fine
+}
+
+// report logs when Redis goes away, when it is away for another reason, and when it is back: fine says that everything was read and written. It
+// returns the error explained.
+func (r *Records) report(ctx context.Context, err error) error {
+	err = explain(r.client.Options(), err)
+	if ctx.Err() != nil {
+		return err // nobody waits for the answer any more
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, now := r.state, kindOf(err)
+	r.state, r.asked = now, true
+	switch {
+	case now == before:
+	case now == fine:
+		r.log.Info("Redis answers again")
+	default:
+		r.log.Warn("Redis cannot be read; the routes stay as they were, and it is tried again", "error", err)
+	}
+	return err
 }
 
 // lock takes the right to read into the table.
@@ -69,182 +130,113 @@ func (r *Records) lock(ctx context.Context) error {
 
 func (r *Records) unlock() { <-r.reading }
 
-// readAll brings the table to what Redis holds. Records that this process wrote and that Redis has lost are written again first, so that a Redis
-// that was restarted empty costs no request.
+// readAll brings Redis to what this process was asked to write and Redis does not have, and the table to what Redis holds. A Redis that was emptied
+// costs no request: it has its records again before the table is brought to it.
 func (r *Records) readAll(ctx context.Context) error {
 	if err := r.lock(ctx); err != nil {
 		return err
 	}
 	defer r.unlock()
-	all, err := r.everything(ctx)
-	r.report(ctx, err)
+	whole, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	return r.report(ctx, r.exchange(whole))
+}
+
+func (r *Records) exchange(ctx context.Context) error {
+	if err := checkVersion(ctx, r.client); err != nil {
+		return err
+	}
+	unmarked := r.bringMarks(ctx)
+	if unmarked != nil && kindOf(unmarked) != readOnly {
+		return unmarked
+	}
+	// One walk through the keys for both prefixes: there may be many of other applications.
+	found, err := r.scan(ctx, "[fd][re]*:*", frontendPrefix, deadPrefix)
 	if err != nil {
 		return err
 	}
-	r.table.apply(all)
-	return nil
+	// What the table has and the scan does not is asked for by name: a scan may miss a key that is deleted and written meanwhile.
+	hosts, dead := r.table.hosts()
+	got, err := r.read(ctx, union(found[frontendPrefix], hosts, r.ledger.hosts()), union(found[deadPrefix], dead))
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.settle(ctx, got), unmarked)
 }
 
 // readHosts brings some hosts of the table to what Redis holds.
 func (r *Records) readHosts(ctx context.Context, hosts []string) error {
-	if err := r.lock(ctx); err != nil {
+	whole, cancel := bounded(ctx)
+	defer cancel()
+	if err := r.lock(whole); err != nil {
 		return err
 	}
 	defer r.unlock()
-	some, err := r.read(ctx, hosts, hosts)
-	r.report(ctx, err)
-	if err != nil {
-		return err
+	got, err := r.read(whole, hosts, hosts)
+	if err == nil {
+		err = r.settle(whole, got)
 	}
-	r.table.apply(some)
+	if err != nil {
+		return r.report(ctx, err)
+	}
 	return nil
 }
 
-// report logs when Redis goes away and when it is back; it wants the right to read.
-func (r *Records) report(ctx context.Context, err error) {
-	switch {
-	case err == nil && r.away:
-		r.away = false
-		r.log.Info("Redis answers again")
-	case err != nil && !r.away && ctx.Err() == nil:
-		r.away = true
-		r.log.Warn("Redis cannot be read; the routes stay as they were", "error", err)
-	}
-}
-
-func (r *Records) everything(ctx context.Context) (reading, error) {
-	hosts, err := r.scan(ctx, frontendPrefix, "*")
-	if err != nil {
-		return reading{}, err
-	}
-	dead, err := r.scan(ctx, deadPrefix, "*")
-	if err != nil {
-		return reading{}, err
-	}
-	// What the table has and the scan does not is asked for by name: a scan may miss a key that is deleted and written meanwhile.
-	knownHosts, knownDead := r.table.hosts()
-	all, err := r.read(ctx, union(hosts, knownHosts), union(dead, knownDead))
-	if err != nil {
-		return reading{}, err
-	}
-	lost, err := r.restore(ctx, all)
-	if err != nil || len(lost) == 0 {
-		return all, err
-	}
-	again, err := r.read(ctx, lost, nil)
-	for host, list := range again.lists {
-		all.lists[host] = list
-	}
-	return all, err
-}
-
-// restore writes again what this process wrote and the reading does not have, and returns the hosts. The revision decides as ever: what another
-// process removed stays removed.
-func (r *Records) restore(ctx context.Context, all reading) ([]string, error) {
-	var lost []string
-	for _, route := range r.missing(all) {
-		if err := r.write(ctx, route); err != nil {
-			return nil, fmt.Errorf("write the route of %s again: %w", route.Host, err)
+// settle has Redis take what it does not have by the reading, and brings the table to both.
+func (r *Records) settle(ctx context.Context, got reading) error {
+	missing, lost := r.ledger.missing(got)
+	taken, overtaken, err := r.send(ctx, missing)
+	if len(overtaken) > 0 {
+		again, readErr := r.read(ctx, hostsOf(overtaken), nil)
+		for _, route := range overtaken {
+			delete(got.lists, route.Host) // where it cannot be read, the table stays as it is
+			delete(got.revisions, route.Host)
 		}
-		lost = append(lost, route.Host)
-	}
-	if wildcard := "*." + r.domain; len(all.lists[wildcard]) == 0 {
-		if err := r.Wildcard(ctx); err != nil {
-			return nil, err
+		for host, list := range again.lists {
+			got.lists[host], got.revisions[host] = list, again.revisions[host]
 		}
-		lost = append(lost, wildcard)
+		err = errors.Join(err, readErr)
 	}
-	if len(lost) > 0 {
-		r.log.Info("wrote records again that Redis had lost", "hosts", len(lost))
-	}
-	return lost, nil
-}
-
-func (r *Records) missing(all reading) []deployments.Route {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var routes []deployments.Route
-	for host, route := range r.written {
-		if len(all.lists[host]) == 0 {
-			routes = append(routes, route)
-		}
-	}
-	return routes
-}
-
-// scan returns what follows the prefix in the keys that begin with it and match the pattern behind it. There may be some twice.
-func (r *Records) scan(ctx context.Context, prefix, pattern string) ([]string, error) {
-	var hosts []string
-	keys := r.client.Scan(ctx, 0, prefix+pattern, pipelined).Iterator()
-	for keys.Next(ctx) {
-		hosts = append(hosts, strings.TrimPrefix(keys.Val(), prefix))
-	}
-	if err := keys.Err(); err != nil {
-		return nil, fmt.Errorf("scan the keys %s%s: %w", prefix, pattern, err)
-	}
-	return hosts, nil
-}
-
-// read asks for the lists of hosts and for the dead sets of dead. A key that holds something else counts as not there.
-func (r *Records) read(ctx context.Context, hosts, dead []string) (reading, error) {
-	out := reading{lists: make(map[string][]string, len(hosts)), dead: make(map[string][]deadIndex, len(dead))}
-	for chunk := range slices.Chunk(hosts, pipelined) {
-		pipe := r.client.Pipeline()
-		var lists []*redis.StringSliceCmd
-		for _, host := range chunk {
-			lists = append(lists, pipe.LRange(ctx, frontendPrefix+host, 0, -1))
-		}
-		if err := execute(ctx, pipe); err != nil {
-			return reading{}, fmt.Errorf("read the frontends: %w", err)
-		}
-		for i, host := range chunk {
-			out.lists[host] = lists[i].Val()
-		}
-	}
-	for chunk := range slices.Chunk(dead, pipelined) {
-		pipe := r.client.Pipeline()
-		var members []*redis.StringSliceCmd
-		var remaining []*redis.DurationCmd
-		for _, host := range chunk {
-			members = append(members, pipe.SMembers(ctx, deadPrefix+host))
-			remaining = append(remaining, pipe.PTTL(ctx, deadPrefix+host))
-		}
-		if err := execute(ctx, pipe); err != nil {
-			return reading{}, fmt.Errorf("read the dead backends: %w", err)
-		}
-		for i, host := range chunk {
-			out.dead[host] = deadIndexes(members[i].Val(), remaining[i].Val(), r.table.now())
-		}
-	}
-	return out, nil
-}
-
-func deadIndexes(members []string, remaining time.Duration, now time.Time) []deadIndex {
-	var until time.Time
-	if remaining > 0 {
-		until = now.Add(remaining)
-	}
-	var indexes []deadIndex
-	for _, m := range members {
-		if i, err := strconv.Atoi(m); err == nil {
-			indexes = append(indexes, deadIndex{index: i, until: until})
-		}
-	}
-	return indexes
-}
-
-// execute sends the commands. An answer of Redis that refuses one of them, such as WRONGTYPE, is no error here.
-func execute(ctx context.Context, pipe redis.Pipeliner) error {
-	_, err := pipe.Exec(ctx)
-	var refused redis.Error
-	if errors.As(err, &refused) && strings.HasPrefix(refused.Error(), "WRONGTYPE") {
-		return nil
+	r.ledger.apply(got)
+	r.ledger.took(taken)
+	if lost > 0 && err == nil {
+		r.log.Info("wrote records again that Redis had lost", "hosts", lost)
 	}
 	return err
 }
 
-func union(a, b []string) []string {
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
+// bring tells Redis of the dead marks that it does not have yet.
+func (r *Records) bring(ctx context.Context) error {
+	if err := r.lock(ctx); err != nil {
+		return err
+	}
+	defer r.unlock()
+	if err := r.bringMarks(ctx); err != nil {
+		return r.report(ctx, err)
+	}
+	return nil
+}
+
+// bringMarks wants the right to read. A mark that does not get to Redis counts in this process only until then.
+func (r *Records) bringMarks(ctx context.Context) error {
+	for _, m := range r.table.unmarked() {
+		backend := m.frontend.Backends[m.index].Raw
+		announcement := fmt.Sprintf("%s;%s;%d;%d", m.host, backend, m.index, len(m.frontend.Backends))
+		keys := []string{frontendPrefix + m.frontend.Key, deadPrefix + m.host}
+		err := r.runMark(ctx, keys, m.index, backend, int(deadFor.Seconds()), announcement)
+		if err != nil && kindOf(err) != refused {
+			return fmt.Errorf("mark a dead backend: %w", err)
+		}
+		if err != nil {
+			r.log.Warn("a dead backend could not be marked in Redis", "host", m.host, "backend", backend, "error", err)
+		}
+		r.table.handOver(m)
+	}
+	return nil
+}
+
+func (r *Records) runMark(ctx context.Context, keys []string, args ...any) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return r.scripts.mark.Run(ctx, r.client, keys, args...).Err()
 }

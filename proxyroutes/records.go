@@ -2,6 +2,7 @@ package proxyroutes
 
 import (
 	"context"
+	"crypto/x509"
 	_ "embed" // the scripts
 	"errors"
 	"fmt"
@@ -14,8 +15,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
-
 	"vitrine/deployments"
 )
 
@@ -33,12 +32,8 @@ const (
 	versionKey = "vitrine:version"
 	version    = "1"
 
-	// tombstone is how long a removed host's revision is kept, to refuse writes that come late.
-	tombstone = 24 * time.Hour
 	// lobbyIdentifier names the lobby in the wildcard's record.
 	lobbyIdentifier = "vitrine-lobby"
-	// patience is how long one answer of Redis may take.
-	patience = 2 * time.Second
 )
 
 var (
@@ -52,8 +47,10 @@ var (
 
 // Config is what Open needs to know.
 type Config struct {
-	// URL is "redis://[user:password@]host:port[/db]" or "rediss://...".
+	// URL is "redis://[user:password@]host:port[/db]", or "rediss://..." for TLS. A password without a user is "redis://:password@...".
 	URL string
+	// RootCAs are who may vouch for the Redis of a "rediss://" URL; nil for the system's, or those of SSL_CERT_FILE.
+	RootCAs *x509.CertPool
 	// Lobby is where our own proxy answers for hosts without a container: "http://127.0.0.1:8080", its host an IP literal, as a proxy on
 	// another machine may not resolve what we do.
 	Lobby string
@@ -67,20 +64,22 @@ type Config struct {
 
 // Records writes hipache's records, and keeps a Table of all there are. Its methods may be called side by side.
 type Records struct {
-	client  *redis.Client
-	lobby   string
-	domain  string
-	reread  time.Duration
-	log     *slog.Logger
-	table   *Table
-	scripts struct{ write, remove, mark *redis.Script }
+	client   *redis.Client
+	domain   string
+	lobby    string
+	wildcard deployments.Route // leads to the lobby where a host has no record of its own
+	reread   time.Duration
+	log      *slog.Logger
+	table    *Table
+	ledger   *ledger
+	scripts  struct{ write, remove, mark *redis.Script }
 
 	// reading is held by whoever reads Redis into the table, so that an older answer never overwrites a newer one.
 	reading chan struct{}
-	away    bool // guarded by reading: the last read failed
 
-	mu      sync.Mutex
-	written map[string]deployments.Route // the newest of this process, for a Redis that comes back empty
+	mu    sync.Mutex
+	state kind // what was last met; fine only after everything was read and written
+	asked bool // Redis was asked once at least
 
 	stop context.CancelCauseFunc
 	done chan struct{}
@@ -90,44 +89,36 @@ var _ deployments.Routes = (*Records)(nil)
 
 var errClosed = errors.New("the records are closed")
 
-// Open connects to Redis, points *.<domain> at the lobby, reads every record, and follows the changes until Close. It fails where Redis does not
-// answer, or was written by a newer version of Vitrine.
+// Open connects to Redis, points *.<domain> at the lobby, reads every record, and follows the changes until Close. Where Redis does not answer, or
+// cannot do its part at present, it says so in the log and tries again from then on; the Table serves what is written meanwhile. It fails where
+// waiting does not help: the configuration is wrong, Redis says that user, password or database are, its certificate is not trusted, or its records
+// were written by a newer version of Vitrine.
 func Open(ctx context.Context, c Config) (*Records, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	options, err := optionsOf(c.URL)
+	options, err := optionsOf(c.URL, c.RootCAs)
 	if err != nil {
 		return nil, err
 	}
 
 	following, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	table := newTable(c.Now)
 	r := &Records{
-		client: newClient(options), lobby: c.Lobby, domain: c.Domain, reread: c.Reread, log: c.Log, table: newTable(c.Now),
-		reading: make(chan struct{}, 1), written: map[string]deployments.Route{}, stop: stop, done: make(chan struct{}),
+		client: newClient(following, options), domain: c.Domain, lobby: c.Lobby, reread: c.Reread, log: c.Log, table: table, ledger: newLedger(table),
+		wildcard: deployments.Route{Host: "*." + c.Domain, Identifier: lobbyIdentifier},
+		reading:  make(chan struct{}, 1), stop: stop, done: make(chan struct{}),
 	}
 	r.scripts.write, r.scripts.remove, r.scripts.mark = redis.NewScript(writeLua), redis.NewScript(removeLua), redis.NewScript(markLua)
-	if err := r.begin(ctx, options.Addr); err != nil {
-		stop(err)
+	r.ledger.ask(r.wildcard, r.record(r.wildcard))
+	r.ledger.show([]string{r.wildcard.Host})
+	err = r.readAll(ctx)
+	if err != nil && (ctx.Err() != nil || !kindOf(err).waits()) {
+		stop(errClosed)
 		return nil, errors.Join(err, r.client.Close())
 	}
-	go r.follow(following)
+	go r.follow(following, err)
 	return r, nil
-}
-
-// optionsOf reads a Config.URL. Its error does not quote the URL, which may have a password in it.
-func optionsOf(address string) (*redis.Options, error) {
-	options, err := redis.ParseURL(address)
-	if err != nil {
-		return nil, errors.New("the Redis URL cannot be read; it looks like redis://127.0.0.1:6379 or redis://:password@host:port/0")
-	}
-	options.Protocol = 2 // all that the records need, and every Redis speaks it
-	options.DisableIdentity = true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	options.ContextTimeoutEnabled = true
-	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = patience, patience, patience
-	options.DialerRetries, options.MaxRetries = 1, 2
-	return options, nil
 }
 
 func (c *Config) check() error {
@@ -154,24 +145,6 @@ func (c *Config) check() error {
 	return nil
 }
 
-// begin does what has to work before the records are of use.
-func (r *Records) begin(ctx context.Context, addr string) error {
-	if err := r.client.SetNX(ctx, versionKey, version, 0).Err(); err != nil {
-		return fmt.Errorf("reach Redis at %s: %w", addr, err)
-	}
-	found, err := r.client.Get(ctx, versionKey).Result()
-	if err != nil {
-		return fmt.Errorf("read %s from Redis at %s: %w", versionKey, addr, err)
-	}
-	if found != version {
-		return fmt.Errorf("the records in Redis at %s have version %q, and this Vitrine knows version %s; use the newer Vitrine or another Redis database", addr, found, version)
-	}
-	if err := r.Wildcard(ctx); err != nil {
-		return err
-	}
-	return r.readAll(ctx)
-}
-
 // Close ends the following of changes and the connections. The records stay in Redis, and the Table serves what it knows.
 func (r *Records) Close() error {
 	r.stop(errClosed)
@@ -182,104 +155,54 @@ func (r *Records) Close() error {
 // Table returns the records in memory.
 func (r *Records) Table() *Table { return r.table }
 
-// Write brings each host's record to the route, in one step with the deletion of the host's dead marks, unless the host has seen a higher
-// revision. When it returns nil the Table of this process serves what was written. A route that Redis refuses does not hold up the others.
-func (r *Records) Write(ctx context.Context, routes []deployments.Route) error {
-	var errs []error
-	var hosts []string
-	for _, route := range routes {
-		if err := check(route); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if err := r.write(ctx, route); err != nil {
-			errs = append(errs, fmt.Errorf("write the route of %s: %w", route.Host, err))
-			var refused redis.Error
-			if !errors.As(err, &refused) {
-				break // Redis is away; each further try would wait as long
-			}
-			continue
-		}
-		hosts = append(hosts, route.Host)
-	}
-	if len(hosts) > 0 {
-		errs = append(errs, r.readHosts(ctx, hosts))
-	}
-	return errors.Join(errs...)
-}
-
-func (r *Records) write(ctx context.Context, route deployments.Route) error {
-	keys := []string{frontendPrefix + route.Host, deadPrefix + route.Host, revisionPrefix + route.Host}
-	script, args := r.scripts.write, []any{route.Revision, route.Host, changes, route.Identifier}
-	switch {
-	case route.Removed:
-		script, args = r.scripts.remove, []any{route.Revision, route.Host, changes, int(tombstone.Seconds())}
-	case len(route.Backends) == 0:
-		args = append(args, r.lobby)
-	default:
-		for _, b := range route.Backends {
-			args = append(args, b)
-		}
-	}
-	taken, err := script.Run(ctx, r.client, keys, args...).Int()
-	if err != nil {
-		return err
-	}
-	r.remember(route, taken == 1)
-	return nil
-}
-
-// remember keeps what was written, the newest for each host, and forgets what another process has overtaken.
-func (r *Records) remember(route deployments.Route, taken bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if known, ok := r.written[route.Host]; ok && known.Revision > route.Revision {
-		return
-	}
-	if taken && !route.Removed {
-		r.written[route.Host] = route
-	} else {
-		delete(r.written, route.Host)
-	}
-}
-
-// Wildcard points *.<domain> at the lobby, for every host that has no record of its own. Open has done it already.
-func (r *Records) Wildcard(ctx context.Context) error {
-	host := "*." + r.domain
-	keys := []string{frontendPrefix + host, deadPrefix + host, wildcardPrefix + host}
-	if err := r.scripts.write.Run(ctx, r.client, keys, 0, host, changes, lobbyIdentifier, r.lobby).Err(); err != nil {
-		return fmt.Errorf("point %s at the lobby: %w", host, err)
-	}
-	return nil
-}
-
-// Hosts returns, sorted, the hosts under the domain that have a record with a revision of ours. Removed hosts and foreign records are not among them.
+// Hosts returns, sorted, the hosts directly under the domain that have a record with a revision of ours. Removed hosts and foreign records are not
+// among them. Where Redis does not answer the error is a [deployments.Unavailable].
 func (r *Records) Hosts(ctx context.Context) ([]string, error) {
-	keys, err := r.scan(ctx, revisionPrefix, "*."+r.domain)
+	hosts, err := r.listHosts(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the hosts: %w", err)
-	}
-	var hosts []string
-	for chunk := range slices.Chunk(keys, pipelined) {
-		pipe := r.client.Pipeline()
-		var present []*redis.IntCmd
-		var lasting []*redis.DurationCmd
-		for _, host := range chunk {
-			present = append(present, pipe.Exists(ctx, frontendPrefix+host))
-			lasting = append(lasting, pipe.TTL(ctx, revisionPrefix+host))
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, fmt.Errorf("list the hosts: %w", err)
-		}
-		for i, host := range chunk {
-			// go-redis gives TTL's -1, for a key that does not expire, as that many nanoseconds.
-			if present[i].Val() == 1 && lasting[i].Val() == -1 {
-				hosts = append(hosts, host)
-			}
-		}
+		return nil, &deployments.Unavailable{Neighbour: "Redis", Err: fmt.Errorf("list the hosts: %w", explain(r.client.Options(), err))}
 	}
 	slices.Sort(hosts)
 	return hosts, nil
+}
+
+func (r *Records) listHosts(ctx context.Context) (hosts []string, err error) {
+	found, err := r.scan(ctx, revisionPrefix+"*."+r.domain, revisionPrefix)
+	if err != nil {
+		return nil, err
+	}
+	// Another Vitrine's domain may lie under ours.
+	direct := slices.DeleteFunc(found[revisionPrefix], func(host string) bool {
+		return strings.Contains(strings.TrimSuffix(host, "."+r.domain), ".")
+	})
+	for chunk := range slices.Chunk(union(direct), pipelined) {
+		present, err := r.present(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		hosts = append(hosts, present...)
+	}
+	return hosts, nil
+}
+
+// present returns those of the hosts that have a record and a revision that does not expire.
+func (r *Records) present(ctx context.Context, hosts []string) (present []string, err error) {
+	exists := make([]*redis.IntCmd, len(hosts))
+	lasting := make([]*redis.DurationCmd, len(hosts))
+	pipe := r.client.Pipeline()
+	for i, host := range hosts {
+		exists[i], lasting[i] = pipe.Exists(ctx, frontendPrefix+host), pipe.TTL(ctx, revisionPrefix+host)
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return nil, err
+	}
+	for i, host := range hosts {
+		// go-redis gives TTL's -1, for a key that does not expire, as that many nanoseconds.
+		if exists[i].Val() == 1 && lasting[i].Val() == -1 {
+			present = append(present, host)
+		}
+	}
+	return present, nil
 }
 
 // check refuses routes that no proxy could serve.

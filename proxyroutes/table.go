@@ -21,11 +21,11 @@ const maxLookupParts = 6
 type Table struct {
 	now       func() time.Time
 	frontends atomic.Pointer[map[string]*Frontend] // by the key's host, wildcards too; replaced as a whole, never changed
-	marks     chan mark                            // on their way to Redis
+	marked    chan struct{}                        // there are marks that Redis does not have yet
 
-	mu     sync.RWMutex
-	dead   map[string]deadSet
-	marked atomic.Int64 // len(dead), to keep the lock off the path of most requests
+	mu    sync.RWMutex
+	dead  map[string]deadSet
+	count atomic.Int64 // len(dead), to keep the lock off the path of most requests
 }
 
 // A Frontend is one record. It does not change; a record that changes becomes another Frontend.
@@ -33,6 +33,7 @@ type Frontend struct {
 	Key        string // the host in the record's key: "shop-pr-1.preview.localhost", "*.preview.localhost", "*"
 	Identifier string
 	Backends   []Backend // in the record's order
+	revision   int64     // 0 for a foreign record
 }
 
 // A Backend is one address of a record.
@@ -45,8 +46,17 @@ type Backend struct {
 // A deadSet is the marks for one host that was asked for. They count for the list that they were made for, only.
 type deadSet struct {
 	frontend *Frontend
-	until    map[int]time.Time // by index; the zero time never ends
+	marks    map[int]deadMark // by index
 }
+
+// A deadMark says that a backend is dead.
+type deadMark struct {
+	until time.Time // the zero time never ends
+	ours  bool      // Redis does not have it yet
+}
+
+// over reports whether the mark has ended.
+func (d deadMark) over(now time.Time) bool { return !d.until.IsZero() && !now.Before(d.until) }
 
 // A mark asks for a backend to be marked dead in Redis.
 type mark struct {
@@ -56,7 +66,7 @@ type mark struct {
 }
 
 func newTable(now func() time.Time) *Table {
-	t := &Table{now: now, marks: make(chan mark, 256), dead: map[string]deadSet{}}
+	t := &Table{now: now, marked: make(chan struct{}, 1), dead: map[string]deadSet{}}
 	t.frontends.Store(&map[string]*Frontend{})
 	return t
 }
@@ -89,7 +99,7 @@ func find(frontends map[string]*Frontend, host string) *Frontend {
 
 // Dead reports whether a backend of the record is marked dead for the host that was asked for.
 func (t *Table) Dead(host string, f *Frontend, index int) bool {
-	if t.marked.Load() == 0 {
+	if t.count.Load() == 0 {
 		return false
 	}
 	t.mu.RLock()
@@ -98,39 +108,79 @@ func (t *Table) Dead(host string, f *Frontend, index int) bool {
 	if !ok || set.frontend != f {
 		return false
 	}
-	until, ok := set.until[index]
-	return ok && (until.IsZero() || t.now().Before(until))
+	mark, ok := set.marks[index]
+	return ok && !mark.over(t.now())
 }
 
-// MarkDead marks a backend of the record dead for 30 seconds, here at once and in Redis soon after. As in hipache a record's only backend is
-// never marked.
+// MarkDead marks a backend of the record dead for 30 seconds, here at once and in Redis soon after, or when it is back. As in hipache a record's
+// only backend is never marked.
 func (t *Table) MarkDead(host string, f *Frontend, index int) {
-	if len(f.Backends) < 2 || t.Dead(host, f, index) {
+	if len(f.Backends) < 2 || t.Dead(host, f, index) || !t.markDead(host, f, index) {
 		return
 	}
+	select {
+	case t.marked <- struct{}{}:
+	default:
+	}
+}
+
+func (t *Table) markDead(host string, f *Frontend, index int) bool {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.Find(host) != f {
-		t.mu.Unlock()
-		return // the record changed meanwhile; the mark would hide another backend
+		return false // the record changed meanwhile; the mark would hide another backend
 	}
 	set := t.dead[host]
 	if set.frontend != f {
-		set = deadSet{frontend: f, until: map[int]time.Time{}}
+		set = deadSet{frontend: f, marks: map[int]deadMark{}}
 	}
-	set.until[index] = t.now().Add(deadFor)
+	set.marks[index] = deadMark{until: t.now().Add(deadFor), ours: true}
 	t.dead[host] = set
-	t.marked.Store(int64(len(t.dead)))
-	t.mu.Unlock()
-	select {
-	case t.marks <- mark{host: host, frontend: f, index: index}:
-	default: // Redis is slow or away; the mark counts in this process
+	t.count.Store(int64(len(t.dead)))
+	return true
+}
+
+// unmarked returns the marks that Redis does not have yet.
+func (t *Table) unmarked() (marks []mark) {
+	if t.count.Load() == 0 {
+		return nil
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	now := t.now()
+	for host, set := range t.dead {
+		for index, m := range set.marks {
+			if m.ours && !m.over(now) {
+				marks = append(marks, mark{host: host, frontend: set.frontend, index: index})
+			}
+		}
+	}
+	return marks
+}
+
+// handOver notes that Redis has been told of a mark. From then on it decides how long the mark counts.
+func (t *Table) handOver(m mark) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	set := t.dead[m.host]
+	if d, ok := set.marks[m.index]; ok && set.frontend == m.frontend {
+		d.ours = false
+		set.marks[m.index] = d
 	}
 }
 
 // A reading is what Redis held for some hosts.
 type reading struct {
-	lists map[string][]string // by host; an empty list says that there is no record
-	dead  map[string][]deadIndex
+	lists     map[string][]string // by host; an empty list says that there is no record
+	revisions map[string]int64    // by host; of what is removed too
+	dead      map[string][]deadIndex
+}
+
+// newReading returns an empty one with room for so many hosts.
+func newReading(hosts, dead int) reading {
+	return reading{
+		lists: make(map[string][]string, hosts), revisions: make(map[string]int64, hosts), dead: make(map[string][]deadIndex, dead),
+	}
 }
 
 // A deadIndex is a member of a dead set; until is zero where the set does not expire.
@@ -145,8 +195,8 @@ func (t *Table) apply(r reading) {
 	changed := false
 	next := old
 	for host, list := range r.lists {
-		f := old[host]
-		if f.is(list) {
+		f, revision := old[host], r.revisions[host]
+		if f.is(list, revision) {
 			continue
 		}
 		if !changed {
@@ -155,7 +205,7 @@ func (t *Table) apply(r reading) {
 		if len(list) == 0 {
 			delete(next, host)
 		} else {
-			next[host] = newFrontend(host, list)
+			next[host] = newFrontend(host, list, revision)
 		}
 	}
 	t.mu.Lock()
@@ -164,30 +214,34 @@ func (t *Table) apply(r reading) {
 		t.frontends.Store(&next)
 	}
 	t.applyDead(next, r)
-	t.marked.Store(int64(len(t.dead)))
+	t.count.Store(int64(len(t.dead)))
 }
 
-// applyDead wants t.mu. Marks of hosts that were read are replaced; those for a list that is no more, and those that ended, go.
+// applyDead wants t.mu. Marks of hosts whose dead set was read are replaced, but for those that Redis does not have yet; those for a list that is no
+// more, and those that ended, go.
 func (t *Table) applyDead(frontends map[string]*Frontend, r reading) {
-	for host := range r.lists {
-		delete(t.dead, host)
-	}
 	for host, members := range r.dead {
-		delete(t.dead, host)
 		f := find(frontends, host)
-		if f == nil || len(members) == 0 {
+		if f == nil {
 			continue
 		}
-		set := deadSet{frontend: f, until: make(map[int]time.Time, len(members))}
+		marks := make(map[int]deadMark, len(members))
 		for _, m := range members {
-			set.until[m.index] = m.until
+			marks[m.index] = deadMark{until: m.until}
 		}
-		t.dead[host] = set
+		if set := t.dead[host]; set.frontend == f {
+			for index, m := range set.marks {
+				if m.ours {
+					marks[index] = m
+				}
+			}
+		}
+		t.dead[host] = deadSet{frontend: f, marks: marks}
 	}
 	now := t.now()
 	for host, set := range t.dead {
-		maps.DeleteFunc(set.until, func(_ int, until time.Time) bool { return !until.IsZero() && !now.Before(until) })
-		if len(set.until) == 0 || find(frontends, host) != set.frontend {
+		maps.DeleteFunc(set.marks, func(_ int, m deadMark) bool { return m.over(now) })
+		if len(set.marks) == 0 || find(frontends, host) != set.frontend {
 			delete(t.dead, host)
 		}
 	}
@@ -200,20 +254,44 @@ func (t *Table) hosts() (frontends, dead []string) {
 	return slices.Collect(maps.Keys(*t.frontends.Load())), slices.Collect(maps.Keys(t.dead))
 }
 
-func newFrontend(key string, list []string) *Frontend {
-	f := &Frontend{Key: key, Identifier: list[0], Backends: make([]Backend, len(list)-1)}
+// reading returns what the table holds for some hosts, but for the dead marks.
+func (t *Table) reading(hosts []string) reading {
+	frontends := *t.frontends.Load()
+	r := newReading(len(hosts), 0)
+	for _, host := range hosts {
+		r.lists[host], r.revisions[host] = frontends[host].list()
+	}
+	return r
+}
+
+func newFrontend(key string, list []string, revision int64) *Frontend {
+	f := &Frontend{Key: key, Identifier: list[0], Backends: make([]Backend, len(list)-1), revision: revision}
 	for i, raw := range list[1:] {
 		f.Backends[i] = Backend{Raw: raw, URL: backendURL(raw)}
 	}
 	return f
 }
 
-// is reports whether the record is the list; a nil Frontend is the empty one.
-func (f *Frontend) is(list []string) bool {
+// is reports whether the record is the list at the revision; a nil Frontend is the empty list at any. A new revision makes a new record even of the
+// same list: the dead marks were for what answered there before.
+func (f *Frontend) is(list []string, revision int64) bool {
 	if f == nil || len(list) == 0 {
 		return f == nil && len(list) == 0
 	}
-	return f.Identifier == list[0] && slices.EqualFunc(f.Backends, list[1:], func(b Backend, raw string) bool { return b.Raw == raw })
+	same := func(b Backend, raw string) bool { return b.Raw == raw }
+	return f.revision == revision && f.Identifier == list[0] && slices.EqualFunc(f.Backends, list[1:], same)
+}
+
+// list returns the record as Redis has it; nil and 0 for a nil Frontend.
+func (f *Frontend) list() (list []string, revision int64) {
+	if f == nil {
+		return nil, 0
+	}
+	list = append(make([]string, 0, 1+len(f.Backends)), f.Identifier)
+	for _, b := range f.Backends {
+		list = append(list, b.Raw)
+	}
+	return list, f.revision
 }
 
 // backendURL returns nil for what is no http URL with a host.
