@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"vitrine/cmd/bench/report"
+)
+
+// A trial is one contestant's one round.
+type trial struct {
+	took   time.Duration
+	phases []report.Phase // they add up to took
+}
+
+// A contestant brings a commit of its own up, as often as it is asked to.
+type contestant interface {
+	name() string
+	// round commits a page with the text, and measures until a visitor sees it.
+	round(ctx context.Context, text string) (trial, error)
+	// rest comes after a round, unmeasured: it returns once nothing of the round is under way any more.
+	rest(ctx context.Context) error
+	Close() error
+}
+
+// The bounds of DESIGN §12.
+const (
+	boundScript = 0.35
+	boundFloor  = 1.3
+)
+
+// pushToLive measures Vitrine, the CI script and the floor in turn. A contestant that cannot run has a row that says so, and an error.
+func pushToLive(ctx context.Context, o options) (rows []report.Row, err error) {
+	w, err := openWorld(ctx, o.Binary, o.log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close()
+	if err := w.create(ctx, repository, stack(w.base)); err != nil {
+		return nil, err
+	}
+	ours, err := openOurs(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	f, err := openFloor(ctx, w, engine)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	contestants := []contestant{ours, f}
+	s, missing := openScript(ctx, w, engine)
+	if missing == nil {
+		defer func() { err = errors.Join(err, s.Close()) }()
+		contestants = append(contestants, s)
+	}
+	trials, err := inTurn(ctx, w, contestants, o.Rounds)
+	if err != nil {
+		return nil, err
+	}
+	return pushRows(contestants, trials, missing), missing
+}
+
+// inTurn has every contestant make a round that does not count and then the given number, the order turned round each time. It returns the trials by
+// contestant.
+func inTurn(ctx context.Context, w *world, contestants []contestant, rounds int) ([][]trial, error) {
+	trials := make([][]trial, len(contestants))
+	order := make([]int, len(contestants))
+	for i := range order {
+		order[i] = i
+	}
+	for round := range rounds + 1 {
+		for _, i := range order {
+			c := contestants[i]
+			t, err := c.round(ctx, fmt.Sprintf("%s, round %d", c.name(), round))
+			if err != nil {
+				return nil, fmt.Errorf("round %d of %s: %w", round, c.name(), err)
+			}
+			if err := c.rest(ctx); err != nil {
+				return nil, fmt.Errorf("after round %d of %s: %w", round, c.name(), err)
+			}
+			w.say("  round %2d  %-14s %8s", round, c.name(), t.took.Round(time.Millisecond))
+			if round > 0 {
+				trials[i] = append(trials[i], t)
+			}
+		}
+		slices.Reverse(order)
+	}
+	return trials, nil
+}
+
+// pushRows returns the rows about the script and the floor. missing is why the script could not run.
+func pushRows(contestants []contestant, trials [][]trial, missing error) []report.Row {
+	const what = "webhook to the first byte of the new version through the proxy; 2 services, one changed file, warm"
+	ours := spans(contestants[0], trials[0])
+	against := func(title string, i int, bound float64) report.Row {
+		return report.Compare(title, what, ours, spans(contestants[i], trials[i]), bound)
+	}
+	floorRow := against("push to live, against the floor", 1, boundFloor)
+	if missing != nil {
+		return []report.Row{report.Missing("push to live, against the CI script", what, missing), floorRow}
+	}
+	return []report.Row{against("push to live, against the CI script", 2, boundScript), floorRow}
+}
+
+// spans turns a contestant's trials into what the report shows.
+func spans(c contestant, trials []trial) report.Spans {
+	s := report.Spans{Name: c.name()}
+	for _, t := range trials {
+		s.Add(t.took, t.phases)
+	}
+	return s
+}
+
+// ours is Vitrine.
+type ours struct {
+	world *world
+	label string // of the preview's host
+}
+
+var _ contestant = (*ours)(nil)
+
+// openOurs opens a pull request and waits until its preview is live.
+func openOurs(ctx context.Context, w *world) (*ours, error) {
+	number, err := w.openPull(ctx, "ours", "before all rounds")
+	if err != nil {
+		return nil, err
+	}
+	o := &ours{world: w, label: fmt.Sprintf("shop-pr-%d", number)}
+	if _, err := o.visitor().sees(ctx, answers("before all rounds")); err != nil {
+		return nil, fmt.Errorf("wait for the first preview: %w; serve said:\n%s", err, tail(w.serve.logs))
+	}
+	return o, o.rest(ctx)
+}
+
+func (o *ours) name() string { return "Vitrine" }
+
+func (o *ours) visitor() *visitor {
+	return newVisitor("http://"+o.world.serve.address+"/", o.label+"."+domain)
+}
+
+// round pushes a commit, and measures from the moment its webhook was ready to be sent.
+func (o *ours) round(ctx context.Context, text string) (t trial, err error) {
+	sha, err := o.world.commit(ctx, "ours", text)
+	if err != nil {
+		return t, err
+	}
+	at, err := o.visitor().sees(ctx, answers(text))
+	if err != nil {
+		return t, fmt.Errorf("%w; serve said:\n%s", err, tail(o.world.serve.logs))
+	}
+	sent, err := o.sent(sha)
+	if err != nil {
+		return t, err
+	}
+	var r record
+	err = until(ctx, "serve has recorded the deployment", func() (bool, error) {
+		r, err = o.world.serve.deploymentOf(ctx, sha)
+		return err == nil, nil
+	})
+	if err != nil {
+		return t, err
+	}
+	return trial{took: at.Sub(sent), phases: r.phases(sent, at)}, nil
+}
+
+// sent returns when the webhook that tells of the commit was ready to be sent.
+func (o *ours) sent(sha string) (time.Time, error) {
+	for _, d := range slices.Backward(o.world.github.Deliveries()) {
+		if d.Event == "pull_request" && d.Action == "synchronize" && bytes.Contains(d.Body, []byte(`"after":"`+sha)) {
+			return d.At, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("no webhook told of %s", sha)
+}
+
+// The parts of a round that no phase of the deployment covers.
+const (
+	beforeClaim = "webhook to claim"
+	afterSwitch = "switch to first byte"
+	between     = "between the phases"
+)
+
+// phases returns what a round that began and ended at the given times was made of.
+func (r record) phases(sent, at time.Time) []report.Phase {
+	phases := []report.Phase{{Name: beforeClaim, Took: r.created.Sub(sent)}}
+	rest := r.live.Sub(r.created)
+	for _, t := range r.timings {
+		phases = append(phases, report.Phase{Name: string(t.Phase), Took: t.Took})
+		rest -= t.Took
+	}
+	return append(phases, report.Phase{Name: between, Took: rest}, report.Phase{Name: afterSwitch, Took: at.Sub(r.live)})
+}
+
+// rest waits until the old version is gone and the images are in the registry.
+func (o *ours) rest(ctx context.Context) error { return o.world.serve.idle(ctx) }
+
+// Close does nothing: what serve made goes with the world.
+func (o *ours) Close() error { return nil }

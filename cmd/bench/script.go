@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+
+	"vitrine/builder/registry"
+	"vitrine/cmd/bench/report"
+)
+
+// scriptText is the contestant: a shell script, as it would be in a CI job.
+//
+//go:embed script.sh
+var scriptText []byte
+
+// scriptTag is what the script tags its images with.
+const scriptTag = "pr-1"
+
+// A script is the CI script and what it leaves on the engine.
+type script struct {
+	world    *world
+	engine   *client.Client
+	registry *registry.Registry
+	dir      string
+	file     string
+	project  string
+	port     int
+	rounds   int
+}
+
+var _ contestant = (*script)(nil)
+
+// openScript starts a registry for the script's images. Close removes what the script left.
+func openScript(ctx context.Context, w *world, engine *client.Client) (*script, error) {
+	for _, program := range []string{"bash", "git", "docker", "docker-compose"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return nil, fmt.Errorf("the CI script needs %s: %w; `.ci/prepare bench` installs it", program, err)
+		}
+	}
+	s := &script{world: w, engine: engine, dir: filepath.Join(w.dir, "script"), project: "vitrine-bench-" + w.name}
+	var err error
+	if s.port, err = freePort(); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		return nil, err
+	}
+	s.file = filepath.Join(s.dir, "script.sh")
+	if err := os.WriteFile(s.file, scriptText, 0o700); err != nil {
+		return nil, err
+	}
+	s.registry, err = registry.Start(ctx, registry.Config{Root: filepath.Join(s.dir, "registry"), Listen: "127.0.0.1:0"})
+	return s, err
+}
+
+func (s *script) name() string { return "the CI script" }
+
+// round has the script deploy a commit of its own, measured from the script's start.
+func (s *script) round(ctx context.Context, text string) (trial, error) {
+	if _, err := s.world.quietly(ctx, "script", text); err != nil {
+		return trial{}, err
+	}
+	old := s.images(ctx)
+	s.rounds++
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	folder := filepath.Join(s.dir, strconv.Itoa(s.rounds))
+	command := s.command(ctx, "bash", s.file)
+	command.Env = append(command.Env, "BRANCH=script", "REPOSITORY="+s.world.web+"/"+repository+".git", "FOLDER="+folder)
+	var out, problems bytes.Buffer
+	command.Stdout, command.Stderr = &out, &problems
+
+	ended := make(chan error, 1)
+	began := time.Now()
+	go func() {
+		err := command.Run()
+		if err != nil {
+			err = fmt.Errorf("run the CI script: %w: %s", err, problems.String())
+			cancel(err)
+		}
+		ended <- err
+	}()
+	at, err := newVisitor(fmt.Sprintf("http://127.0.0.1:%d/", s.port), "").sees(ctx, answers(text))
+	if err := errors.Join(<-ended, err); err != nil {
+		return trial{}, err
+	}
+	phases, err := scriptPhases(out.String(), at)
+	return trial{took: at.Sub(began), phases: phases}, errors.Join(err, os.RemoveAll(folder), s.remove(ctx, old))
+}
+
+// command returns one that knows what the script and docker-compose need to know.
+func (s *script) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Dir = s.dir
+	command.Env = append(os.Environ(), "LC_ALL=C", "REGISTRY="+s.registry.Addr(), "TAG="+scriptTag, "PROJECT="+s.project, "PORT="+strconv.Itoa(s.port))
+	return command
+}
+
+// scriptPhases reads the script's marks, "clone 1700000000.123456". Its last phase ends when the page was there.
+func scriptPhases(out string, at time.Time) ([]report.Phase, error) {
+	var phases []report.Phase
+	var began time.Time
+	for line := range strings.Lines(out) {
+		name, stamp, ok := strings.Cut(strings.TrimSpace(line), " ")
+		seconds, err := strconv.ParseFloat(stamp, 64)
+		if !ok || err != nil {
+			continue // what the programs print
+		}
+		when := time.UnixMicro(int64(seconds * 1e6))
+		if len(phases) > 0 {
+			phases[len(phases)-1].Took = when.Sub(began)
+		}
+		if name == "end" {
+			// The page may be there before docker-compose has ended.
+			phases[len(phases)-1].Took = at.Sub(began)
+			return phases, nil
+		}
+		phases, began = append(phases, report.Phase{Name: name}), when
+	}
+	return nil, fmt.Errorf("the CI script did not mark its end: %q", out)
+}
+
+// tags are the names of the script's images.
+func (s *script) tags() []string {
+	tags := make([]string, len(services))
+	for i, service := range services {
+		tags[i] = s.registry.Addr() + "/shop/" + service + ":" + scriptTag
+	}
+	return tags
+}
+
+// images returns the IDs of the script's present images.
+func (s *script) images(ctx context.Context) []string {
+	var ids []string
+	for _, tag := range s.tags() {
+		if found, err := s.engine.ImageInspect(ctx, tag); err == nil {
+			ids = append(ids, found.ID)
+		}
+	}
+	return ids
+}
+
+// remove removes those of the images that have lost their tag to a newer one.
+func (s *script) remove(ctx context.Context, old []string) error {
+	present := s.images(ctx)
+	var errs []error
+	for _, id := range old {
+		if !slices.Contains(present, id) {
+			errs = append(errs, s.removeImage(ctx, id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *script) removeImage(ctx context.Context, name string) error {
+	_, err := s.engine.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
+	if err != nil && !cerrdefs.IsNotFound(err) {
+		return fmt.Errorf("remove image %s: %w", name, err)
+	}
+	return nil
+}
+
+// rest does nothing: what the script started is what it leaves running, as Vitrine does.
+func (s *script) rest(context.Context) error { return nil }
+
+// Close removes the script's containers, network and images, and ends its registry.
+func (s *script) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), removalTime)
+	defer cancel()
+	file := filepath.Join(s.dir, "ci.yaml")
+	err := os.WriteFile(file, []byte(stack(s.world.base)["ci.yaml"]), 0o600)
+	if out, failed := s.command(ctx, "docker-compose", "--project-name", s.project, "--file", file, "down").CombinedOutput(); failed != nil {
+		err = errors.Join(err, fmt.Errorf("remove the CI script's stack: %w: %s", failed, out))
+	}
+	for _, tag := range s.tags() {
+		err = errors.Join(err, s.removeImage(ctx, tag))
+	}
+	return errors.Join(err, s.registry.Close())
+}

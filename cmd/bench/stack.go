@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// repository is the one that everybody deploys from.
+const repository = "acme/shop"
+
+// services are those of its stack, both built from it.
+var services = [...]string{"web", "api"}
+
+// stack returns the repository's files by their paths. base is the image that both services build on. compose.yaml is for Vitrine, ci.yaml for the CI
+// script, which names the images that it pushed.
+func stack(base string) map[string]string {
+	return map[string]string{
+		"compose.yaml": `services:
+  web:
+    build: web
+    ports: ["8080"]
+    depends_on: [api]
+  api:
+    build: api
+    ports: ["8080"]
+`,
+		"ci.yaml": `version: "2.4"
+services:
+  web:
+    image: ${REGISTRY}/shop/web:${TAG}
+    ports: ["127.0.0.1:${PORT}:8080"]
+    depends_on: [api]
+  api:
+    image: ${REGISTRY}/shop/api:${TAG}
+`,
+		"web/Dockerfile": "FROM " + base + "\nCOPY index.html /srv/\nCMD [\"/vitrine\", \"web\"]\n",
+		"web/index.html": page("at first"),
+		"api/Dockerfile": "FROM " + base + "\nCOPY stock.txt /srv/\nCMD [\"/vitrine\", \"api\"]\n",
+		"api/stock.txt":  "12\n",
+	}
+}
+
+// single returns the files of a repository whose stack is a lone Dockerfile.
+func single(base string) map[string]string {
+	return map[string]string{
+		"Dockerfile": "FROM " + base + "\nCOPY stock.txt /srv/\nEXPOSE 8080\nCMD [\"/vitrine\", \"api\"]\n",
+		"stock.txt":  "12\n",
+	}
+}
+
+// page returns web's page with a text to know it by.
+func page(text string) string {
+	return "<!doctype html>\n<title>Shop</title>\n<h1>" + text + "</h1>\n<p>{{stock}} pieces</p>\n"
+}
+
+// answers is how a page is known that web and api both had a part in.
+func answers(text string) string {
+	return strings.ReplaceAll(page(text), "{{stock}}", "12")
+}
+
+// buildShop builds the services' binary, static, into the folder dir, and returns its path.
+func buildShop(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "shop")
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "vitrine/cmd/bench/shop")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the services' binary: %w: %s", err, out)
+	}
+	return path, nil
+}
