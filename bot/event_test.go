@@ -13,87 +13,6 @@ import (
 	"vitrine/deployments"
 )
 
-const recordings = "../../shared/github/webhooks"
-
-// recorded returns a payload that GitHub sent, by its file's name, or skips the test.
-func recorded(t *testing.T, name string) []byte {
-	t.Helper()
-	body, err := os.ReadFile(filepath.Join(recordings, name))
-	if os.IsNotExist(err) {
-		t.Skipf("skipped: the recorded webhooks are not at %s", recordings)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return body
-}
-
-func TestDeliveryOfRecordedWebhooks(t *testing.T) {
-	const sha = "ec26c3e57ca3a959ca5aad62de7213c562f8c821"
-	origin := deployments.Origin{Repo: "Codertocat/Hello-World", PullRequest: 2}
-	source := deployments.Source{Repo: "Codertocat/Hello-World", Branch: "changes", SHA: sha}
-	up := func(cause string) []deployments.Want {
-		return []deployments.Want{{
-			Origin: origin, Source: source, Title: "Update the README with new information.",
-			Intent: deployments.Up, By: deployments.ByEvent, Cause: cause,
-		}}
-	}
-	closed := []deployments.Want{{
-		Origin: origin, Title: "Update the README with new information.", Intent: deployments.Gone, By: deployments.ByEvent, Cause: "pull request closed",
-	}}
-	wants := map[string][]deployments.Want{
-		"pull_request.opened.json":           up("opened ec26c3e"),
-		"pull_request.reopened.json":         up("reopened ec26c3e"),
-		"pull_request.ready_for_review.json": up("ready_for_review ec26c3e"),
-		"pull_request.synchronize.json":      up("push ec26c3e"),
-		"pull_request.labeled.json":          up("labeled ec26c3e"),
-		"pull_request.unlabeled.json":        up("unlabeled ec26c3e"),
-		"pull_request.closed.json":           closed,
-		"pull_request.assigned.json":         nil,
-		"pull_request.locked.json":           nil,
-		"push.default.json":                  nil, // deletes a tag
-		"delete.default.json":                nil, // deletes a tag
-		"issue_comment.created.json":         nil, // on an issue
-		"ping.default.json":                  nil,
-	}
-	for name, want := range wants {
-		t.Run(name, func(t *testing.T) {
-			event, _, _ := strings.Cut(name, ".")
-			d, err := deliveryOf(event, "guid", recorded(t, name), 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, d.Wants); diff != "" {
-				t.Errorf("wants (-want +got)\n%s", diff)
-			}
-			if len(d.Requests) != 0 {
-				t.Errorf("requests: %v", d.Requests)
-			}
-		})
-	}
-}
-
-func TestDeliveryOfEveryRecording(t *testing.T) {
-	files, err := filepath.Glob(recordings + "/*.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		t.Skipf("skipped: the recorded webhooks are not at %s", recordings)
-	}
-	for _, file := range files {
-		name := filepath.Base(file)
-		event, _, _ := strings.Cut(name, ".")
-		d, err := deliveryOf(event, "guid", recorded(t, name), 1)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if len(d.Wants)+len(d.Requests) > 1 {
-			t.Errorf("%s asks for more than one thing: %+v", name, d)
-		}
-	}
-}
-
 func TestDeliveryOf(t *testing.T) {
 	const sha = "7c1e0d2f7c1e0d2f7c1e0d2f7c1e0d2f7c1e0d2f"
 	at := time.Date(2024, 11, 21, 14, 0, 0, 0, time.UTC)
@@ -129,10 +48,19 @@ func TestDeliveryOf(t *testing.T) {
 	}
 	branch := deployments.Origin{Repo: "acme/shop", Branch: "feature/login"}
 
-	tests := map[string]struct {
+	checked := func(app, head, base, sender string) string {
+		return `{"action":"rerequested","repository":{"id":1,"full_name":"acme/shop"},"sender":{"login":"` + sender + `"},"check_run":{"app":{"id":` + app +
+			`},"pull_requests":[{"number":42,"head":{"ref":"b","sha":"` + sha + `","repo":{"id":` + head + `}},"base":{"repo":{"id":` + base + `}}}]}}`
+	}
+	again := deployments.Delivery{Wants: []deployments.Want{{
+		Origin: pr, Source: deployments.Source{Repo: "acme/shop", Branch: "b", SHA: sha},
+		Intent: deployments.Up, By: deployments.ByHand, Cause: "check run again by ana", Force: true,
+	}}}
+	type delivery struct {
 		event, body string
 		want        deployments.Delivery
-	}{
+	}
+	tests := map[string]delivery{
 		"opened":                 {"pull_request", pullRequest("opened", "open", "Stock", own, "stock", ""), up("Stock", "stock", "opened 7c1e0d2", "")},
 		"from a fork":            {"pull_request", pullRequest("opened", "open", "x", `{"full_name":"mallory/shop"}`, "b", ""), up("x", "b", "opened 7c1e0d2", skipFork)},
 		"from a deleted fork":    {"pull_request", pullRequest("synchronize", "open", "x", `null`, "b", ""), up("x", "b", "push 7c1e0d2", skipFork)},
@@ -163,7 +91,19 @@ func TestDeliveryOf(t *testing.T) {
 		"command of a bot":       {"issue_comment", comment("created", "/deploy", `{"login":"x[bot]","type":"Bot"}`, ""), deployments.Delivery{}},
 		"command by our App":     {"issue_comment", comment("created", "/deploy", ana, `,"performed_via_github_app":{"id":99}`), deployments.Delivery{}},
 		"command by no App":      {"issue_comment", comment("created", "/help", ana, `,"performed_via_github_app":null`), asks(pr, asked("0", `{"verb":"help"}`))},
+		"check run":              {"check_run", checked("99", "1", "1", "ana"), again},
+		"another App's":          {"check_run", checked("98", "1", "1", "ana"), deployments.Delivery{}},
+		"check run of a fork":    {"check_run", checked("99", "2", "1", "ana"), deployments.Delivery{}},
+		"check run for a parent": {"check_run", checked("99", "1", "2", "ana"), deployments.Delivery{}},
+		"check run of nothing":   {"check_run", strings.Replace(checked("99", "1", "1", "ana"), `"pull_requests"`, `"x"`, 1), deployments.Delivery{}},
+		"check run that began":   {"check_run", strings.Replace(checked("99", "1", "1", "ana"), "rerequested", "created", 1), deployments.Delivery{}},
+		"an event of another":    {"marketplace_purchase", `{"action":"deleted"}`, deployments.Delivery{}},
 		"an event of the future": {"pull_request_v2", `[]`, deployments.Delivery{}},
+	}
+	for action, cause := range map[string]string{"deleted": "repository deleted", "archived": "repository archived"} {
+		tests["repository "+action] = delivery{"repository", `{"action":"` + action + `","repository":{"full_name":"acme/shop"}}`, deployments.Delivery{
+			Withdrawals: []deployments.Withdrawal{{Owner: "acme", Name: "shop", Cause: cause}},
+		}}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -192,6 +132,14 @@ func TestDeliveryOfRefuses(t *testing.T) {
 		"no pull request":     {"pull_request", `{"action":"opened","number":1,"repository":{"full_name":"acme/shop"}}`, "no pull_request"},
 		"no commit":           {"push", `{"ref":"refs/heads/x","after":"--help","repository":{"full_name":"acme/shop"}}`, "no commit"},
 		"no user":             {"issue_comment", `{"action":"created","issue":{"number":1,"pull_request":{}},"comment":{"id":1,"body":"/help"},"repository":{"full_name":"acme/shop"}}`, "its user"},
+		"no account":          {"installation", `{"action":"deleted"}`, "no account"},
+		"account as path":     {"installation", `{"action":"suspend","installation":{"account":{"login":"../x"}}}`, "no account"},
+		"removed as path":     {"installation_repositories", `{"action":"removed","repositories_removed":[{"full_name":"acme/.."}]}`, "no repository"},
+		"nothing deleted":     {"repository", `{"action":"deleted"}`, "names no repository"},
+		"no check run":        {"check_run", `{"action":"rerequested","repository":{"id":1,"full_name":"acme/shop"}}`, "lacks the check run"},
+		"check run of no App": {"check_run", `{"action":"rerequested","repository":{"id":1,"full_name":"acme/shop"},"check_run":{}}`, "its App's id"},
+		"check run, no id":    {"check_run", `{"action":"rerequested","repository":{"full_name":"acme/shop"},"check_run":{"app":{"id":99}}}`, "the repository's"},
+		"check run, no head":  {"check_run", `{"action":"rerequested","repository":{"id":1,"full_name":"acme/shop"},"sender":{"login":"a"},"check_run":{"app":{"id":99},"pull_requests":[{"number":1,"head":{"repo":{"id":1}},"base":{"repo":{"id":1}}}]}}`, "the head"},
 		"a user as path":      {"issue_comment", `{"action":"created","issue":{"number":1,"pull_request":{}},"comment":{"id":1,"body":"/help","user":{"login":"a/../b"}},"repository":{"full_name":"acme/shop"}}`, "its user"},
 	}
 	for name, test := range tests {
@@ -210,7 +158,9 @@ func quote(s string) string {
 }
 
 func FuzzDeliveryOf(f *testing.F) {
-	for _, event := range []string{"pull_request", "push", "delete", "issue_comment", "ping"} {
+	for _, event := range []string{"pull_request", "push", "delete", "issue_comment", "check_run", "installation", "installation_repositories", "repository", "ping"} {
+		f.Add(event, []byte(`{"action":"deleted","repository":{"id":1,"full_name":"a/b"},"installation":{"account":{"login":"a"}}}`))
+		f.Add(event, []byte(`{"action":"removed","repositories_removed":[{"full_name":"a/b"}]}`))
 		f.Add(event, []byte(`{"action":"opened","number":1,"ref":"refs/heads/x","repository":{"full_name":"a/b"},"pull_request":{"state":"open"}}`))
 		f.Add(event, []byte(`{"action":"created","ref":"x","ref_type":"branch","issue":{"number":1,"pull_request":{}},"comment":{"id":1,"body":"/deploy","user":{"login":"a"}},"repository":{"full_name":"a/b"}}`))
 	}
@@ -235,6 +185,11 @@ func FuzzDeliveryOf(f *testing.F) {
 			}
 			if w.Intent == deployments.Up && !commitSHA.MatchString(w.Source.SHA) {
 				t.Errorf("commit %q", w.Source.SHA)
+			}
+		}
+		for _, w := range d.Withdrawals {
+			if _, _, err := split(w.Owner + "/" + w.Name); err != nil && (w.Name != "" || !loginName.MatchString(w.Owner)) || w.Cause == "" {
+				t.Errorf("withdraws %+v", w)
 			}
 		}
 		for _, r := range d.Requests {

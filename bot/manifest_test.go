@@ -38,7 +38,7 @@ func TestManifest(t *testing.T) {
 	if manifest.Hook.URL != manifest.URL+WebhookPath {
 		t.Errorf("webhooks go to %s, the handler is at %s", manifest.Hook.URL, WebhookPath)
 	}
-	for _, event := range []string{"pull_request", "push", "delete", "issue_comment"} {
+	for _, event := range []string{"pull_request", "push", "delete", "issue_comment", "check_run", "repository"} {
 		if !slices.Contains(manifest.Events, event) {
 			t.Errorf("the handler reads %s, which the App does not get", event)
 		}

@@ -175,6 +175,7 @@ func TestHeadConfirmsWhatIsMissing(t *testing.T) {
 	number, _ := w.open("a", "x")
 	branch := deployments.Origin{Repo: "acme/shop", Branch: "a"}
 	for _, o := range []deployments.Origin{origin(number), branch} {
+		w.head(o)
 		for part, closed := range map[string]bool{
 			"/acme/shop":              true, // with the answer to the App that it is not installed
 			"/acme/shop/installation": false,

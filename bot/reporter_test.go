@@ -2,8 +2,10 @@ package bot
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"vitrine/bot/githubsim"
 	"vitrine/deployments"
@@ -150,25 +152,98 @@ func TestReportWithoutPermission(t *testing.T) {
 	}
 }
 
-func TestReportFailsWhenGitHubIsAway(t *testing.T) {
+// While GitHub fails, in one way after another, the report waits; what it could not write is not taken for written.
+func TestReportWaitsForGitHub(t *testing.T) {
 	w := newWorld(t, nil)
 	number, _ := w.open("a", "x")
 	id := w.report(reportOf("building", number, 0))
-	w.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPatch {
-			fail(rw, http.StatusServiceUnavailable, "down")
-			return true
+	for _, outage := range []struct {
+		begin     func()
+		neighbour string
+	}{
+		{func() { w.refuse("", http.StatusInternalServerError, nil) }, waitsForGitHub},
+		{func() { w.refuse("", http.StatusForbidden, map[string]string{"Retry-After": "60"}) }, waitsForRateLimit},
+		{func() { w.pass(2 * time.Minute); w.hang() }, waitsForGitHub},
+	} {
+		outage.begin()
+		again, err := w.bot.Report(t.Context(), reportOf("ready", number, id))
+		u := unavailable(t, err, outage.neighbour)
+		if again != id || u.Until.IsZero() != (outage.neighbour == waitsForGitHub) {
+			t.Errorf("comment %d until %s", again, u.Until)
 		}
-		return false
+	}
+	w.refresh()
+	if again := w.report(reportOf("ready", number, id)); again != id {
+		t.Errorf("comment %d, want %d", again, id)
+	}
+	if said := w.said(number); len(said) != 1 || !strings.Contains(said[0], "ready") {
+		t.Errorf("said %q", said)
+	}
+}
+
+// lose has GitHub do what it is asked with the method, and loses its answers.
+func (w *world) lose(method string) {
+	w.intercept(func(_ http.ResponseWriter, r *http.Request, simulated func() *httptest.ResponseRecorder) bool {
+		if r.Method != method || strings.HasSuffix(r.URL.Path, "/access_tokens") {
+			return false
+		}
+		if answer := simulated(); answer.Code >= 300 {
+			w.t.Errorf("%s %s is answered %d", method, r.URL, answer.Code)
+		}
+		panic(http.ErrAbortHandler)
 	})
-	if _, err := w.bot.Report(t.Context(), reportOf("ready", number, id)); err == nil {
-		t.Error("no error though the comment was not written")
+}
+
+// GitHub takes a comment, and its answer is lost: the next report finds it.
+func TestReportAfterALostAnswer(t *testing.T) {
+	w := newWorld(t, nil)
+	number, _ := w.open("a", "x")
+	w.lose(http.MethodPost)
+	_, err := w.bot.Report(t.Context(), reportOf("building", number, 0))
+	unavailable(t, err, waitsForGitHub)
+	if said := w.said(number); len(said) != 1 {
+		t.Fatalf("said %q", said)
 	}
 	w.Intercept(nil)
-	// The same text again is not taken for written.
+	id := w.report(reportOf("building", number, 0))
+
+	w.lose(http.MethodPatch)
+	_, err = w.bot.Report(t.Context(), reportOf("ready", number, id))
+	unavailable(t, err, waitsForGitHub)
+	w.Intercept(nil)
 	w.report(reportOf("ready", number, id))
 	if said := w.said(number); len(said) != 1 || !strings.Contains(said[0], "ready") {
 		t.Errorf("said %q", said)
+	}
+
+	// One that somebody deleted is written anew once, too.
+	w.must(w.DeleteComment("acme/shop", id, "ana"))
+	w.lose(http.MethodPost)
+	_, err = w.bot.Report(t.Context(), reportOf("building", number, id))
+	unavailable(t, err, waitsForGitHub)
+	w.Intercept(nil)
+	w.report(reportOf("building", number, id))
+	if said := w.said(number); len(said) != 1 || !strings.Contains(said[0], "building") {
+		t.Errorf("said %q", said)
+	}
+}
+
+// The same of a reply to a command.
+func TestAnswerAfterALostAnswer(t *testing.T) {
+	w := newWorld(t, nil)
+	number, _ := w.open("a", "x")
+	_, r := w.command(number, "carl", "/destroy")
+	for range 2 {
+		w.lose(http.MethodPost)
+		unavailable(t, w.bot.Answer(t.Context(), r), waitsForGitHub)
+		w.Intercept(nil)
+		w.must(w.bot.Answer(t.Context(), r))
+	}
+	if said := w.said(number); len(said) != 1 {
+		t.Errorf("said %q", said)
+	}
+	if reactions := w.reactions(number, r); len(reactions) != 1 {
+		t.Errorf("reacted %q", reactions)
 	}
 }
 

@@ -33,7 +33,7 @@ func (i *inbox) Accept(_ context.Context, d deployments.Delivery) error {
 }
 
 // quietBot is one that talks to nobody.
-func quietBot(t *testing.T) *Bot {
+func quietBot(t testing.TB) *Bot {
 	t.Helper()
 	b, err := New(Config{
 		AppID: 1, PrivateKey: testPEM(t), WebhookSecret: testSecret, TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: previewURL, States: states{},
@@ -146,11 +146,13 @@ func TestWebhookOfUnknownLength(t *testing.T) {
 
 func FuzzWebhookBody(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"repository":{"full_name":"a/b"},"ref":"refs/heads/x","after":"0000000000000000000000000000000000000000"}`, `null`, `[`, `"x"`} {
-		for _, event := range []string{"pull_request", "push", "delete", "issue_comment"} {
+		for _, event := range []string{
+			"pull_request", "push", "delete", "issue_comment", "check_run", "installation", "installation_repositories", "repository",
+		} {
 			f.Add(event, []byte(seed))
 		}
 	}
-	b := &Bot{config: Config{AppID: 1, WebhookSecret: testSecret, Log: discard}}
+	b := quietBot(f)
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
 		box := &inbox{}
 		r := httptest.NewRequest(http.MethodPost, WebhookPath, bytes.NewReader(body))
@@ -166,4 +168,12 @@ func FuzzWebhookBody(f *testing.F) {
 			t.Errorf("refused, but accepted %v", box.accepted)
 		}
 	})
+}
+
+// A storeInbox puts deliveries into a store.
+type storeInbox struct{ store deployments.Inbox }
+
+func (i storeInbox) Accept(ctx context.Context, d deployments.Delivery) error {
+	_, err := i.store.Accept(ctx, d)
+	return err
 }

@@ -31,7 +31,7 @@ var discard = slog.New(slog.DiscardHandler)
 var testKey = sync.OnceValues(githubsim.GenerateKey)
 
 // testPEM returns testKey as GitHub hands keys out.
-func testPEM(t *testing.T) []byte {
+func testPEM(t testing.TB) []byte {
 	t.Helper()
 	key, err := testKey()
 	if err != nil {
