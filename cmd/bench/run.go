@@ -15,10 +15,27 @@ import (
 	"vitrine/cmd/bench/report"
 )
 
+// A cli is the command line.
+type cli struct {
+	Measure measureCommand `cmd:"" default:"withargs" help:"Measure and write the report."`
+	Fixed   fixedCommand   `cmd:"" name:"fixed-proxy" hidden:"" help:"Run what the built-in proxy is compared with."`
+}
+
+type measureCommand struct{ options }
+
+// Run measures.
+func (c *measureCommand) Run(ctx context.Context, to console) error {
+	c.log = to.err
+	return bench(ctx, c.options, to.out)
+}
+
+// A console is where a command prints.
+type console struct{ out, err io.Writer }
+
 // options are what the benchmark can be told.
 type options struct {
 	Rounds int      `default:"10" help:"How many rounds each contestant makes."`
-	Rows   []string `default:"push" help:"What to measure: ${rows}."`
+	Rows   []string `default:"push,webhooks,proxy" help:"What to measure: ${rows}."`
 	Out    string   `default:"BENCHMARKS.md" type:"path" help:"File to write."`
 	Binary string   `default:"bin/vitrine" type:"path" help:"The vitrine command to measure, as make build makes it."`
 
@@ -48,6 +65,9 @@ type measurement struct {
 func measurements() []measurement {
 	return []measurement{
 		{"push", pushToLive},
+		{"webhooks", webhooks},
+		{"proxy", proxied},
+		{"many", many},
 	}
 }
 
@@ -62,20 +82,21 @@ func measurementNames() string {
 // run carries out one command line and returns its exit code: 1 where something could not be measured, 2 where the command line makes no sense. A
 // bound that does not hold is a result and no failure.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o := options{log: stderr}
 	exited := -1
-	parser, err := kong.New(&o,
+	parser, err := kong.New(&cli{},
 		kong.Name("bench"),
 		kong.Description("Measures Vitrine on this machine and writes BENCHMARKS.md."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.Vars{"rows": measurementNames()},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(console{stdout, stderr}),
 	)
 	if err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
 		return 1
 	}
-	_, err = parser.Parse(args)
+	command, err := parser.Parse(args)
 	if exited >= 0 {
 		return exited
 	}
@@ -83,7 +104,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "bench: %v\n", err)
 		return 2
 	}
-	if err := bench(ctx, o, stdout); err != nil {
+	if err := command.Run(); err != nil {
 		fmt.Fprintf(stderr, "bench: %v\n", err)
 		return 1
 	}

@@ -16,14 +16,13 @@ const repository = "acme/shop"
 var services = [...]string{"web", "api"}
 
 // stack returns the repository's files by their paths. base is the image that both services build on. compose.yaml is for Vitrine, ci.yaml for the CI
-// script, which names the images that it pushed.
+// script, which names the images that it pushed. Neither service waits for the other, so that nothing keeps a contestant from starting them side by side.
 func stack(base string) map[string]string {
 	return map[string]string{
 		"compose.yaml": `services:
   web:
     build: web
     ports: ["8080"]
-    depends_on: [api]
   api:
     build: api
     ports: ["8080"]
@@ -33,7 +32,6 @@ services:
   web:
     image: ${REGISTRY}/shop/web:${TAG}
     ports: ["127.0.0.1:${PORT}:8080"]
-    depends_on: [api]
   api:
     image: ${REGISTRY}/shop/api:${TAG}
 `,

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"vitrine/bot"
 	"vitrine/bot/githubsim"
 	"vitrine/builder"
@@ -23,8 +25,11 @@ import (
 	"vitrine/deploy/docker"
 )
 
-// removalTime bounds the removal of what a world made.
-const removalTime = 3 * time.Minute
+const (
+	// removalTime bounds the removal of what a world made.
+	removalTime    = 5 * time.Minute
+	removalsAtOnce = 4
+)
 
 // domain is the base domain of the previews.
 const domain = "preview.localhost"
@@ -207,10 +212,15 @@ func (w *world) removeStacks(ctx context.Context, instance string) error {
 	}
 	defer r.Close()
 	ids, err := r.Inventory(ctx)
-	for _, id := range ids {
-		err = errors.Join(err, r.Down(ctx, id))
+	if err != nil {
+		return err
 	}
-	return err
+	var group errgroup.Group
+	group.SetLimit(removalsAtOnce)
+	for _, id := range ids {
+		group.Go(func() error { return r.Down(ctx, id) })
+	}
+	return group.Wait()
 }
 
 func (w *world) removeImages(ctx context.Context, b *builder.Builder) error {

@@ -103,7 +103,7 @@ func head(b *strings.Builder, first string) {
 func figures(b *strings.Builder, name string, d Distribution) {
 	fmt.Fprintf(b, "| %s |", cell(name))
 	for _, c := range columns {
-		fmt.Fprintf(b, " %s |", figure(d.Quantile(c.q)))
+		fmt.Fprintf(b, " %s |", Figure(d.Quantile(c.q)))
 	}
 	fmt.Fprintf(b, " %d |\n", len(d))
 }
@@ -120,12 +120,12 @@ func (r Report) Text(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", row.Title, row.Result, row.Bound, cell(row.Verdict))
 		for _, l := range row.Lines {
 			fmt.Fprintf(t, "    %s, %s\t%s\tmin %s\tmax %s\n", l.Name, l.Unit,
-				figure(l.Values.Median()), figure(l.Values.Quantile(0)), figure(l.Values.Quantile(1)))
+				Figure(l.Values.Median()), Figure(l.Values.Quantile(0)), Figure(l.Values.Quantile(1)))
 		}
 		for _, s := range row.Sides {
 			for _, p := range s.Phases {
 				fmt.Fprintf(t, "        %s: %s\t%s\tmin %s\tmax %s\n", s.Name, p.Name,
-					figure(p.Took.Median()), figure(p.Took.Quantile(0)), figure(p.Took.Quantile(1)))
+					Figure(p.Took.Median()), Figure(p.Took.Quantile(0)), Figure(p.Took.Quantile(1)))
 			}
 		}
 	}

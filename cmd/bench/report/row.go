@@ -40,8 +40,8 @@ func Compare(title, what string, ours, other Spans, bound float64) Row {
 	row := Row{
 		Title: title, What: what,
 		Lines:   []Line{{Name: ours.Name, Unit: "ms", Values: ours.Took}, {Name: other.Name, Unit: "ms", Values: other.Took}},
-		Result:  fmt.Sprintf("%s x", figure(ratio)),
-		Bound:   fmt.Sprintf("at most %s x", figure(bound)),
+		Result:  fmt.Sprintf("%s x", Figure(ratio)),
+		Bound:   fmt.Sprintf("at most %s x", Figure(bound)),
 		Verdict: Holds,
 		Sides:   []Spans{ours, other},
 	}
@@ -67,9 +67,9 @@ func costliest(ours, other Spans) string {
 		return "its phases are not known"
 	}
 	if own == most {
-		return fmt.Sprintf("%q takes %s ms", name, figure(own))
+		return fmt.Sprintf("%q takes %s ms", name, Figure(own))
 	}
-	return fmt.Sprintf("%q takes %s ms, %s ms more", name, figure(own), figure(most))
+	return fmt.Sprintf("%q takes %s ms, %s ms more", name, Figure(own), Figure(most))
 }
 
 func indexOf(phases []PhaseSpans, name string) int {
@@ -81,8 +81,8 @@ func indexOf(phases []PhaseSpans, name string) int {
 	return -1
 }
 
-// figure writes a number with about three digits.
-func figure(v float64) string {
+// Figure writes a number with about three digits.
+func Figure(v float64) string {
 	switch size := math.Abs(v); {
 	case size >= 100:
 		return fmt.Sprintf("%.0f", v)
