@@ -99,6 +99,7 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 	return raw.SyscallConn()
 }
 
+// ignoreClosed drops what the end of a connection says that the dialer has ended before.
 func ignoreClosed(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return nil

@@ -146,10 +146,6 @@ func (r *Records) exchange(ctx context.Context) error {
 	if err := checkVersion(ctx, r.client); err != nil {
 		return err
 	}
-	unmarked := r.bringMarks(ctx)
-	if unmarked != nil && kindOf(unmarked) != readOnly {
-		return unmarked
-	}
 	// One walk through the keys for both prefixes: there may be many of other applications.
 	found, err := r.scan(ctx, "[fd][re]*:*", frontendPrefix, deadPrefix)
 	if err != nil {
@@ -161,7 +157,10 @@ func (r *Records) exchange(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.settle(ctx, got), unmarked)
+	if err := r.settle(ctx, got); err != nil {
+		return err
+	}
+	return r.bringMarks(ctx)
 }
 
 // readHosts brings some hosts of the table to what Redis holds.

@@ -24,7 +24,7 @@ func checkVersion(ctx context.Context, client *redis.Client) error {
 		return nil
 	}
 	if err == nil && found != version {
-		err = errNewer{found}
+		err = fmt.Errorf("%w, %q", errVersion, found)
 	}
 	return err
 }

@@ -115,7 +115,7 @@ func Open(ctx context.Context, c Config) (*Records, error) {
 	err = r.readAll(ctx)
 	if err != nil && (ctx.Err() != nil || !kindOf(err).waits()) {
 		stop(errClosed)
-		return nil, errors.Join(err, r.client.Close())
+		return nil, errors.Join(err, ignoreClosed(r.client.Close()))
 	}
 	go r.follow(following, err)
 	return r, nil
@@ -149,7 +149,7 @@ func (c *Config) check() error {
 func (r *Records) Close() error {
 	r.stop(errClosed)
 	<-r.done
-	return r.client.Close()
+	return ignoreClosed(r.client.Close())
 }
 
 // Table returns the records in memory.

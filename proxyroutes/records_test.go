@@ -265,7 +265,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"a domain with capitals", embedded, lobby, "Preview.localhost", "no lower-case host name"},
 		{"a bad URL", "redis://:secret@127.0.0.1:x", lobby, domain, "the Redis URL cannot be read"},
 		{"a negative database", "redis://:secret@127.0.0.1:1/-1", lobby, domain, "the database number -1"},
-		{"a newer Vitrine's records", newer, lobby, domain, `version "2"; this one knows version 1; use the newer Vitrine`},
+		{"a newer Vitrine's records", newer, lobby, domain, `another version, "2"; this one knows version 1; use the newer Vitrine`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := proxyroutes.Open(t.Context(), proxyroutes.Config{URL: c.url, Lobby: c.lobby, Domain: c.domain})

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -39,30 +40,32 @@ const (
 // waits reports whether the trouble may pass without anybody changing our configuration.
 func (k kind) waits() bool { return k == unreachable || k == loading || k == readOnly || k == busy }
 
-// errNewer says that the records are another version's.
-type errNewer struct{ found string }
-
-func (e errNewer) Error() string { return fmt.Sprintf("its records have version %q", e.found) }
+// errVersion says that the records are another version's.
+var errVersion = errors.New("its records have another version")
 
 // kindOf groups an error of the client's; nil is fine.
 func kindOf(err error) kind {
 	var known *trouble
-	var newer errNewer
 	var reply redis.Error
 	var untrusted *tls.CertificateVerificationError
-	var alert tls.AlertError
 	switch {
 	case err == nil:
 		return fine
 	case errors.As(err, &known):
 		return known.kind
-	case errors.As(err, &newer), errors.As(err, &untrusted), errors.As(err, &alert):
+	case errors.Is(err, errVersion), errors.As(err, &untrusted), isAlert(err):
 		return misused
 	case errors.As(err, &reply):
 		return kindOfReply(reply.Error())
 	default:
 		return unreachable
 	}
+}
+
+// isAlert reports whether the error is a TLS alert that Redis sent (crypto/tls, (*Conn).readRecordOrCCS).
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // kindOfReply groups what Redis replies. Redis below 7 has an error that a script met within its sentence.
@@ -82,7 +85,7 @@ func kindOfReply(reply string) kind {
 		return readOnly
 	case has("BUSY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "ERR max number of clients"):
 		return busy
-	case has("NOAUTH ", "WRONGPASS ", "NOPERM ", "ERR invalid password", "ERR AUTH ", "ERR DB index", "ERR invalid DB", "ERR SELECT "):
+	case strings.Contains(reply, "unauthenticated"), has("NOAUTH ", "WRONGPASS ", "NOPERM ", "ERR invalid password", "ERR AUTH ", "ERR DB index", "ERR invalid DB", "ERR SELECT "):
 		return misused
 	default:
 		return refused
@@ -108,18 +111,16 @@ func explain(o *redis.Options, err error) error {
 
 // describe puts an error into "Redis at ... <what>: <err>; <advice>".
 func describe(o *redis.Options, err error) (what, advice string) {
-	var newer errNewer
 	var untrusted *tls.CertificateVerificationError
-	var alert tls.AlertError
 	var header tls.RecordHeaderError
 	var reply redis.Error
 	var network net.Error
 	switch {
-	case errors.As(err, &newer):
+	case errors.Is(err, errVersion):
 		return "belongs to another version of Vitrine", "this one knows version " + version + "; use the newer Vitrine, or another Redis database"
 	case errors.As(err, &untrusted):
 		return "has a certificate that is not trusted", "add its authority to the system's, or name that in SSL_CERT_FILE, and write the certificate's host into redis-url"
-	case errors.As(err, &alert):
+	case isAlert(err):
 		return "ends the TLS connection", "where it asks clients for certificates, set its tls-auth-clients to no"
 	case errors.As(err, &header):
 		return "does not speak TLS", "begin redis-url with redis://, or give its TLS port"
@@ -133,7 +134,7 @@ func describe(o *redis.Options, err error) (what, advice string) {
 			advice += "; where it does not speak TLS, begin redis-url with redis://"
 		}
 		return fmt.Sprintf("does not answer within %v", patience), advice
-	case o.TLSConfig == nil && (errors.Is(err, io.EOF) || strings.Contains(err.Error(), `\x15\x03`)): // the record of a TLS alert
+	case o.TLSConfig == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || strings.Contains(err.Error(), `\x15\x03`)): // the record of a TLS alert
 		return "hangs up", "where it wants TLS, begin redis-url with rediss://"
 	default:
 		return "cannot be reached", "start it, or mend redis-url"
@@ -144,7 +145,7 @@ func describe(o *redis.Options, err error) (what, advice string) {
 func describeReply(reply string) (what, advice string) {
 	has := func(code string) bool { return strings.Contains(reply, code) }
 	switch {
-	case has("NOAUTH "):
+	case has("NOAUTH "), has("unauthenticated"): // the latter to a command with many arguments
 		return "asks for a password", "write it into redis-url: redis://user:password@host:port, without the user where it has none"
 	case has("WRONGPASS "), has("ERR invalid password"), has("ERR AUTH "):
 		return "refuses the user or the password of redis-url", "mend them"

@@ -77,6 +77,8 @@ func (r *Records) send(ctx context.Context, routes []deployments.Route) (taken, 
 			switch {
 			case err == nil && took == 1:
 				taken = append(taken, route)
+			case err == nil && took < 0:
+				away = errors.Join(errVersion, checkVersion(ctx, r.client))
 			case err == nil:
 				overtaken = append(overtaken, route)
 			case kindOf(err) == refused:
@@ -118,8 +120,8 @@ func (r *Records) queue(ctx context.Context, pipe redis.Pipeliner, route deploym
 	if route.Host == r.wildcard.Host {
 		revision = wildcardPrefix
 	}
-	keys := []string{frontendPrefix + route.Host, deadPrefix + route.Host, revision + route.Host}
-	args := []any{route.Revision, route.Host, changes}
+	keys := []string{frontendPrefix + route.Host, deadPrefix + route.Host, revision + route.Host, versionKey}
+	args := []any{version, route.Revision, route.Host, changes}
 	if route.Removed {
 		return r.scripts.remove.EvalSha(ctx, pipe, keys, append(args, int(tombstone.Seconds()))...)
 	}
