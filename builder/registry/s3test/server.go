@@ -55,6 +55,11 @@ func Start(t testing.TB) *Server {
 		t: t, binary: find(t), folder: t.TempDir(),
 	}
 	t.Cleanup(s.Stop)
+	// The SDK puts the authorities of this file into the process's default HTTP client whenever one of its own is made, which is a race where tests run
+	// side by side. A loopback address has no certificate.
+	if err := os.Unsetenv("AWS_CA_BUNDLE"); err != nil {
+		t.Fatal(err)
+	}
 	var err error
 	for range ports {
 		s.Endpoint = "http://" + freeAddress(t)
@@ -95,8 +100,22 @@ func (s *Server) Restart() {
 	}
 }
 
-// Freeze makes the server hang: connections are accepted by the system, and nothing is answered until Thaw. It is for a server that runs.
-func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
+// Freeze makes the server hang: connections are accepted by the system, and nothing is answered until Thaw. It returns when that is so.
+func (s *Server) Freeze() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	for deadline := time.Now().Add(stopTime); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		_, err := s.ask(ctx)
+		cancel()
+		if err != nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal("the S3 server does not freeze")
+		}
+	}
+}
 
 // Thaw lets a frozen server go on.
 func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
@@ -141,18 +160,10 @@ func (s *Server) start() error {
 func (s *Server) await() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint, nil)
-		if err != nil {
-			return fmt.Errorf("ask the S3 server: %w", err)
-		}
-		if answer, err := client.Do(req); err == nil {
-			answer.Body.Close()
-			// Somebody else may have taken the port meanwhile.
-			if strings.EqualFold(answer.Header.Get("Server"), "versitygw") {
-				return nil
-			}
+		// Somebody else may have taken the port meanwhile.
+		if by, err := s.ask(ctx); err == nil && strings.EqualFold(by, "versitygw") {
+			return nil
 		}
 		select {
 		case <-s.ended:
@@ -162,6 +173,20 @@ func (s *Server) await() error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// ask asks the server without keys, and returns what it calls itself.
+func (s *Server) ask(ctx context.Context) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint, nil)
+	if err != nil {
+		return "", fmt.Errorf("ask the S3 server: %w", err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("ask the S3 server: %w", err)
+	}
+	return answer.Header.Get("Server"), answer.Body.Close()
 }
 
 // find returns the server's program, in PATH or where `go install` puts it.

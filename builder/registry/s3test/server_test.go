@@ -2,7 +2,6 @@ package s3test
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -25,8 +24,8 @@ func TestServerKeepsObjectsOverARestart(t *testing.T) {
 	}
 	s.Stop()
 	s.Stop()
-	if status, err := get(t, s, time.Minute); err == nil {
-		t.Errorf("the stopped server answers %d", status)
+	if answers(t, s, time.Minute) {
+		t.Error("the stopped server answers")
 	}
 	s.Restart()
 	if diff := cmp.Diff([]string{key}, s.Objects(t.Context())); diff != "" {
@@ -40,30 +39,21 @@ func TestServerKeepsObjectsOverARestart(t *testing.T) {
 func TestServerFreezes(t *testing.T) {
 	s := Start(t)
 	s.Freeze()
-	if status, err := get(t, s, 200*time.Millisecond); err == nil {
-		t.Errorf("the frozen server answers %d", status)
+	if answers(t, s, 200*time.Millisecond) {
+		t.Error("the frozen server answers")
 	}
 	s.Thaw()
-	if _, err := get(t, s, time.Minute); err != nil {
-		t.Error(err)
+	if !answers(t, s, time.Minute) {
+		t.Error("the thawed server does not answer")
 	}
 	s.Freeze() // it can be stopped nevertheless
 }
 
-// get asks the server without keys.
-func get(t *testing.T, s *Server, wait time.Duration) (int, error) {
+// answers reports whether the server answers within the time.
+func answers(t *testing.T, s *Server, within time.Duration) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	answer.Body.Close()
-	return answer.StatusCode, nil
+	_, err := s.ask(ctx)
+	return err == nil
 }
