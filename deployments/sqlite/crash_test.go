@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"vitrine/deployments"
@@ -15,24 +17,35 @@ import (
 // acceptInto names the variable that makes the test binary accept deliveries into a data folder until it is killed.
 const acceptInto = "VITRINE_TEST_ACCEPT_INTO"
 
-// acceptForever prints each GUID once Accept has returned.
+// acceptForever has several accept at once, so that they share transactions, and prints each GUID once Accept has returned.
 func acceptForever(dir string) {
 	s, err := Open(context.Background(), dir, Options{Lifetime: lifetime})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	for i := 1; ; i++ {
-		d := deployments.Delivery{
-			GUID: fmt.Sprintf("guid-%d", i), Event: "push", Wants: []deployments.Want{push(pull(i%7+1), commit(i, "login"))},
-			Requests: []deployments.Request{{Origin: pull(i%7 + 1), Payload: []byte(`{}`)}},
-		}
-		if _, err := s.Accept(context.Background(), d); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		fmt.Println(d.GUID)
+	var last atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for {
+				acceptAndPrint(s, int(last.Add(1)))
+			}
+		})
 	}
+	all.Wait()
+}
+
+func acceptAndPrint(s *Store, i int) {
+	d := deployments.Delivery{
+		GUID: fmt.Sprintf("guid-%d", i), Event: "push", Wants: []deployments.Want{push(pull(i%7+1), commit(i, "login"))},
+		Requests: []deployments.Request{{Origin: pull(i%7 + 1), Payload: []byte(`{}`)}},
+	}
+	if _, err := s.Accept(context.Background(), d); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(d.GUID)
 }
 
 func TestWhatWasAcceptedOutlivesAKilledProcess(t *testing.T) {
@@ -41,7 +54,7 @@ func TestWhatWasAcceptedOutlivesAKilledProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, deliveries := range []int{1, 20, 57} {
+	for _, deliveries := range []int{1, 20, 57, 400} {
 		printed := acceptUntilKilled(t, binary, dir, deliveries)
 		s, err := Open(t.Context(), dir, Options{})
 		if err != nil {

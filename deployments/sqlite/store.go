@@ -2,7 +2,8 @@
 // [deployments.Store].
 //
 // Exported methods open the transaction, helpers take it. There is one connection that writes, so writes come one after the other and each
-// reads what it decides upon; readers have a snapshot and never wait for it.
+// reads what it decides upon. Those that wait for it share a transaction, and so one write to the disk, each in a savepoint of its own. Readers have a
+// snapshot and never wait for it.
 package sqlite
 
 import (
@@ -43,6 +44,7 @@ type Options struct {
 // A Store is the database of one data folder, which it holds locked until Close. Its methods may be called side by side.
 type Store struct {
 	writer   *sql.DB // one connection
+	commits  *committer
 	reader   *sql.DB
 	lock     *flock.Flock
 	now      func() time.Time
@@ -113,6 +115,7 @@ func (s *Store) connect(file string) (err error) {
 		return err
 	}
 	s.writer.SetMaxOpenConns(1)
+	s.commits = newCommitter(s.writer)
 	if s.reader, err = sql.Open("sqlite", source(file, "deferred", "query_only(1)")); err != nil {
 		return err
 	}
@@ -141,15 +144,16 @@ func identify(ctx context.Context, db *sql.DB) (instance string, err error) {
 
 // A tx is one transaction, at one moment.
 type tx struct {
-	*sql.Tx
+	statements
 	now      time.Time
 	lifetime deployments.Lifetime
 	domain   string
 }
 
-// update runs f in a transaction that writes. Nothing is written where f returns an error.
+// update runs f in a transaction that writes, which it may share with other updates. Nothing is written where f returns an error. f may run on another
+// goroutine.
 func (s *Store) update(ctx context.Context, f func(*tx) error) error {
-	err := s.transact(ctx, s.writer, f)
+	err := s.commits.update(ctx, func(q statements) error { return f(s.within(q)) })
 	var failed *driver.Error
 	if errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_FULL {
 		return &deployments.Unavailable{Neighbour: deployments.DiskSpace, Err: err}
@@ -159,23 +163,15 @@ func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 
 // view runs f on a snapshot.
 func (s *Store) view(ctx context.Context, f func(*tx) error) error {
-	return s.transact(ctx, s.reader, f)
-}
-
-func (s *Store) transact(ctx context.Context, db *sql.DB, f func(*tx) error) error {
-	t, err := db.BeginTx(ctx, nil)
+	t, err := s.reader.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
-	// The clock is read once the transaction has begun, so that no later one is older. Round drops the monotonic part, which is not stored.
-	if err := f(&tx{Tx: t, now: s.now().UTC().Round(0), lifetime: s.lifetime, domain: s.domain}); err != nil {
-		if undo := t.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
-			return errors.Join(err, fmt.Errorf("roll back: %w", undo))
-		}
-		return err
-	}
-	if err := t.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
+	defer t.Rollback() // nothing was written
+	return f(s.within(t))
+}
+
+// within returns a transaction that has begun. The clock is read now, so that no later one is older. Round drops the monotonic part, which is not stored.
+func (s *Store) within(q statements) *tx {
+	return &tx{statements: q, now: s.now().UTC().Round(0), lifetime: s.lifetime, domain: s.domain}
 }
