@@ -35,6 +35,7 @@ func optionsOf(address string, roots *x509.CertPool) (*redis.Options, error) {
 	options.ContextTimeoutEnabled = true
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = patience, patience, patience
 	options.DialerRetries, options.MaxRetries = 1, 2
+	options.MaxRetryBackoff = 50 * time.Millisecond // these are for connections that Redis has closed; an outage is waited out by follow
 	return options, nil
 }
 

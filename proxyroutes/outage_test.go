@@ -299,7 +299,7 @@ func TestAnOutageIsTwoLines(t *testing.T) {
 		r := openWith(t, proxyroutes.Config{URL: url, Log: said.log()})
 		for n := 1; n <= 3; n++ {
 			relay.cut()
-			for i := range 20 {
+			for i := range 5 {
 				route := deployments.Route{Host: "a." + domain, Identifier: "a", Revision: int64(100*n + i)}
 				mustBeAway(t, r.Write(t.Context(), []deployments.Route{route}))
 			}
