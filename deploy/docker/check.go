@@ -42,13 +42,13 @@ func (s *start) check(ctx context.Context, svc *service) error {
 	case deploy.CheckExit:
 		err = waitFor(limited, svc.ended)
 	case deploy.CheckExec:
-		err = retry(limited, firstExecPause, lastExecPause, func(ctx context.Context) bool {
-			ok, outcome := s.test(ctx, svc)
+		err = retry(limited, firstExecPause, lastExecPause, func(ctx context.Context) (bool, error) {
+			ok, outcome, err := s.test(ctx, svc)
 			last = cmp.Or(outcome, last)
-			return ok
+			return ok, err
 		})
 	case deploy.CheckPort:
-		err = retry(limited, firstPortPause, lastPortPause, func(ctx context.Context) bool { return listens(ctx, svc.backend()) })
+		err = retry(limited, firstPortPause, lastPortPause, func(ctx context.Context) (bool, error) { return listens(ctx, svc.backend()), nil })
 	case deploy.CheckRunning:
 		select {
 		case <-time.After(c.Settle):
@@ -64,16 +64,18 @@ func (s *start) check(ctx context.Context, svc *service) error {
 	return err
 }
 
-// retry calls try until it succeeds, with pauses that double from first to last.
-func retry(ctx context.Context, first, last time.Duration, try func(context.Context) bool) error {
-	for pause := first; !try(ctx); pause = min(2*pause, last) {
+// retry calls try until it succeeds or fails for good, with pauses that double from first to last.
+func retry(ctx context.Context, first, last time.Duration, try func(context.Context) (bool, error)) error {
+	for pause := first; ; pause = min(2*pause, last) {
+		if done, err := try(ctx); done || err != nil {
+			return err
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
-	return nil
 }
 
 // backend returns the address that the service answers at.
@@ -93,8 +95,8 @@ func listens(ctx context.Context, address string) bool {
 	return true
 }
 
-// test runs the service's health check once in its container, and returns in words what came of it.
-func (s *start) test(ctx context.Context, svc *service) (ok bool, outcome string) {
+// test runs the service's health check once in its container, and returns in words what came of it. An error is the engine's.
+func (s *start) test(ctx context.Context, svc *service) (ok bool, outcome string, err error) {
 	command := svc.Check.Test[1:]
 	if svc.Check.Test[0] == "CMD-SHELL" {
 		command = []string{"/bin/sh", "-c", strings.Join(command, " ")}
@@ -104,20 +106,24 @@ func (s *start) test(ctx context.Context, svc *service) (ok bool, outcome string
 	status, output, err := s.exec(limited, svc.id, command)
 	switch {
 	case ctx.Err() != nil:
-		return false, ""
+		return false, "", nil
 	case errors.Is(context.Cause(limited), errOverdue):
-		return false, fmt.Sprintf("the check did not end within %s", seconds(svc.Check.TestTimeout))
+		return false, fmt.Sprintf("the check did not end within %s", seconds(svc.Check.TestTimeout)), nil
+	case err != nil && disconnected(err):
+		return false, "", fmt.Errorf("run the check of container %s: %w", svc.Name, err)
 	case err != nil:
-		return false, fmt.Sprintf("the check cannot be run: %v", err)
+		return false, fmt.Sprintf("the check cannot be run: %v", err), nil
 	case status != 0:
 		lines := readable(output, 1)
-		return false, strings.TrimRight(fmt.Sprintf("the check exited with status %d: %s", status, strings.Join(lines, "")), ": ")
+		return false, strings.TrimRight(fmt.Sprintf("the check exited with status %d: %s", status, strings.Join(lines, "")), ": "), nil
 	}
-	return true, ""
+	return true, "", nil
 }
 
 // exec runs a command in a container and returns its status and the beginning of its output. It returns when ctx is done, though the command may go on.
 func (r *Runtime) exec(ctx context.Context, id string, command []string) (status int, output []byte, err error) {
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, tied{}, true))
+	defer cancel()
 	made, err := r.client.ContainerExecCreate(ctx, id, container.ExecOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
 	if err != nil {
 		return 0, nil, err

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -41,7 +42,10 @@ func (r *Runtime) makeContainer(ctx context.Context, p deploy.Plan, c deploy.Con
 	switch {
 	case errdefs.IsConflict(err):
 		return r.existing(ctx, c)
-	case errdefs.IsInvalidArgument(err):
+	case errdefs.IsInvalidArgument(err) && !full(err.Error()):
+		if err := r.steady(ctx); err != nil {
+			return "", err
+		}
 		return "", &deployments.Fault{Kind: deployments.FaultStart, Service: c.Service, Reason: fmt.Sprintf("cannot be created: %v", err)}
 	case err != nil:
 		return "", fmt.Errorf("create container %s: %w", c.Name, err)
@@ -49,18 +53,30 @@ func (r *Runtime) makeContainer(ctx context.Context, p deploy.Plan, c deploy.Con
 	return made.ID, nil
 }
 
+// errAnother is returned where the engine has another object of a name of ours.
+var errAnother = errors.New("the engine has another one of this name")
+
 // existing returns the ID of the container that has c's name, if it is c.
 func (r *Runtime) existing(ctx context.Context, c deploy.Container) (string, error) {
+	found, err := r.inspect(ctx, c)
+	if errors.Is(err, errAnother) {
+		return "", fmt.Errorf("%w; remove it", err)
+	}
+	return found.ID, err
+}
+
+// inspect returns the container that has c's name, if it is c; else errAnother, wrapped.
+func (r *Runtime) inspect(ctx context.Context, c deploy.Container) (container.InspectResponse, error) {
 	found, err := r.client.ContainerInspect(ctx, c.Name)
 	if err != nil {
-		return "", fmt.Errorf("look up container %s: %w", c.Name, err)
+		return found, fmt.Errorf("look up container %s: %w", c.Name, err)
 	}
 	for _, label := range []string{deploy.LabelInstance, deploy.LabelDeployment, deploy.LabelConfig} {
 		if got, want := found.Config.Labels[label], c.Labels[label]; got != want {
-			return "", fmt.Errorf("create container %s: the engine has another one of this name, with %s %q instead of %q; remove it", c.Name, label, got, want)
+			return found, fmt.Errorf("look up container %s: %w, with %s %q instead of %q", c.Name, errAnother, label, got, want)
 		}
 	}
-	return found.ID, nil
+	return found, nil
 }
 
 func configOf(c deploy.Container) *container.Config {
@@ -121,6 +137,8 @@ func (r *Runtime) keep(ctx context.Context, id string, c deploy.Container) error
 	if c.Check.Kind == deploy.CheckExit {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	_, err := r.client.ContainerUpdate(ctx, id, container.UpdateConfig{
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
 	})

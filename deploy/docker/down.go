@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -20,6 +21,9 @@ import (
 
 // downRounds is how often Down looks again for what came into being meanwhile: a creation that a killed process had under way.
 const downRounds = 5
+
+// removeTimeout bounds the removal of one container. It gets a minute at most to stop by itself, as package deploy has it.
+const removeTimeout = 3 * time.Minute
 
 // objects are what the engine has with certain labels.
 type objects struct {
@@ -35,24 +39,31 @@ func (o objects) empty() bool {
 // Down implements [deployments.Runtime]. Containers are stopped side by side, each with its own signal and grace, and looked for again afterwards, so
 // that nothing is left when it returns nil.
 func (r *Runtime) Down(ctx context.Context, deployment int64) error {
+	r.removing.Store(deployment, true)
+	defer r.removing.Delete(deployment)
+	err := r.attended(ctx, func(ctx context.Context) error { return r.down(ctx, deployment) })
+	if err != nil {
+		return fmt.Errorf("remove deployment %d: %w", deployment, err)
+	}
+	return nil
+}
+
+func (r *Runtime) down(ctx context.Context, deployment int64) error {
 	for range downRounds {
 		found, err := r.find(ctx, filters.NewArgs(r.ours(), filters.Arg("label", deploy.LabelDeployment+"="+strconv.FormatInt(deployment, 10))))
-		if err != nil {
-			return fmt.Errorf("remove deployment %d: %w", deployment, err)
-		}
-		if found.empty() {
-			return nil
+		if err != nil || found.empty() {
+			return err
 		}
 		if err := r.remove(ctx, found); err != nil {
-			return fmt.Errorf("remove deployment %d: %w", deployment, err)
+			return err
 		}
 	}
-	return fmt.Errorf("remove deployment %d: something makes its objects anew", deployment)
+	return errors.New("something makes its objects anew")
 }
 
 // Inventory implements [deployments.Runtime]: the deployments of this instance that a container, a network or a volume belongs to, in order.
 func (r *Runtime) Inventory(ctx context.Context) ([]int64, error) {
-	found, err := r.find(ctx, filters.NewArgs(r.ours()))
+	found, err := r.all(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list deployments on the engine: %w", err)
 	}
@@ -82,7 +93,18 @@ func (r *Runtime) ours() filters.KeyValuePair {
 	return filters.Arg("label", deploy.LabelInstance+"="+r.instance)
 }
 
+// all returns what the engine has of this instance.
+func (r *Runtime) all(ctx context.Context) (found objects, err error) {
+	err = r.briefly(ctx, func(ctx context.Context) (err error) {
+		found, err = r.find(ctx, filters.NewArgs(r.ours()))
+		return err
+	})
+	return found, err
+}
+
 func (r *Runtime) find(ctx context.Context, by filters.Args) (objects, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	containers, err := r.client.ContainerList(ctx, container.ListOptions{All: true, Filters: by})
 	if err != nil {
 		return objects{}, fmt.Errorf("list containers: %w", err)
@@ -128,6 +150,8 @@ func together[T any](ctx context.Context, items []T, do func(context.Context, T)
 
 // removeContainer stops the container as it asks to be stopped, and removes it with its unnamed volumes.
 func (r *Runtime) removeContainer(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
 	if err := r.client.ContainerStop(ctx, id, container.StopOptions{}); err != nil && !errdefs.IsNotFound(err) {
 		if ctx.Err() != nil {
 			return fmt.Errorf("stop container %s: %w", id, err)
@@ -182,7 +206,7 @@ func (r *Runtime) removeNetwork(ctx context.Context, id string) error {
 
 // Objects lists what this instance has on the engine, for people: "container NAME", "network NAME", "volume NAME".
 func (r *Runtime) Objects(ctx context.Context) ([]string, error) {
-	found, err := r.find(ctx, filters.NewArgs(r.ours()))
+	found, err := r.all(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list objects on the engine: %w", err)
 	}

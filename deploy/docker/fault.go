@@ -27,8 +27,16 @@ const (
 	excerptBytes = 256 << 10
 )
 
-// fault returns a Fault of the service with its last lines.
+// fault returns a Fault of the service with its last lines, unless the engine goes away just now or its disk is full.
 func (s *start) fault(ctx context.Context, svc *service, reason string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := s.steady(ctx); err != nil {
+		return err
+	}
+	if s.diskFull(ctx) { // whatever the service would say of it has found no room in its log either
+		return &deployments.Unavailable{Neighbour: neighbourDisk, Err: fmt.Errorf("container %s %s, and the engine's disk is full", svc.Name, reason)}
+	}
 	f := &deployments.Fault{Kind: deployments.FaultStart, Service: svc.Service, Reason: reason}
 	lines, err := s.lastLines(ctx, svc.id)
 	if err != nil {
@@ -40,6 +48,8 @@ func (s *start) fault(ctx context.Context, svc *service, reason string) error {
 
 // exited returns the Fault of a service that ended before its time, or with the wrong status.
 func (s *start) exited(ctx context.Context, svc *service, status int64) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	reason := fmt.Sprintf("exited with status %d", status)
 	if found, err := s.client.ContainerInspect(ctx, svc.id); err == nil && found.State != nil {
 		if found.State.OOMKilled {
@@ -82,8 +92,12 @@ func (s *start) overdue(ctx context.Context, svc *service, last string) error {
 }
 
 // startError makes a Fault of an engine's refusal to run what the stack asks for: a command that is not there, a user that the image does not have.
-func (s *start) startError(svc *service, err error) error {
-	if errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), "unable to find user") {
+func (s *start) startError(ctx context.Context, svc *service, err error) error {
+	refused := errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), "unable to find user")
+	if refused && !full(err.Error()) {
+		if err := s.steady(ctx); err != nil {
+			return err
+		}
 		return &deployments.Fault{Kind: deployments.FaultStart, Service: svc.Service, Reason: fmt.Sprintf("cannot be started: %v", err)}
 	}
 	return fmt.Errorf("start container %s: %w", svc.Name, err)

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -18,6 +20,14 @@ import (
 	"vitrine/deploy"
 	"vitrine/deployments"
 )
+
+const (
+	registryTimeout = time.Minute     // for a registry to say what image a tag stands for
+	pullStall       = 5 * time.Minute // without any progress of a pull
+)
+
+// errStalled is the cause of a pull's context that made no progress.
+var errStalled = fmt.Errorf("no progress for %s", pullStall)
 
 // images returns what each service of the stack is to run: the built image of its name, else what its reference stands for.
 func (r *Runtime) images(ctx context.Context, stack deploy.Stack, built []deployments.Image) (map[string]deploy.Image, error) {
@@ -57,7 +67,9 @@ func (r *Runtime) image(ctx context.Context, s deploy.Service, built string) (de
 			return deploy.Image{}, err
 		}
 	}
-	found, err := r.client.ImageInspect(ctx, name)
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	found, err := r.client.ImageInspect(limited, name)
 	if err != nil {
 		return deploy.Image{}, fmt.Errorf("look up image %s of service %q: %w", name, s.Name, err)
 	}
@@ -81,7 +93,9 @@ func (r *Runtime) allowed(ctx context.Context, s deploy.Service) (string, error)
 			return "", err
 		}
 	}
-	_, err = r.client.ImageInspect(ctx, named.String())
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err = r.client.ImageInspect(limited, named.String())
 	if err == nil || !errdefs.IsNotFound(err) {
 		return named.String(), err
 	}
@@ -90,9 +104,11 @@ func (r *Runtime) allowed(ctx context.Context, s deploy.Service) (string, error)
 
 // asked returns the reference by the digest that its registry gives for it, so that what is pulled is what was asked for.
 func (r *Runtime) asked(ctx context.Context, s deploy.Service, named reference.Named) (reference.Named, error) {
-	answer, err := r.client.DistributionInspect(ctx, named.String(), "")
+	limited, cancel := context.WithTimeout(ctx, registryTimeout)
+	defer cancel()
+	answer, err := r.client.DistributionInspect(limited, named.String(), "")
 	if err != nil {
-		return nil, registryError(s, fmt.Errorf("ask registry for image %q: %w", s.Image, err))
+		return nil, r.registryError(ctx, s, fmt.Errorf("ask registry for image %q: %w", s.Image, err))
 	}
 	pinned, err := reference.WithDigest(reference.TrimNamed(named), answer.Descriptor.Digest)
 	if err != nil {
@@ -102,9 +118,13 @@ func (r *Runtime) asked(ctx context.Context, s deploy.Service, named reference.N
 }
 
 func (r *Runtime) pull(ctx context.Context, s deploy.Service, named reference.Named) (err error) {
-	stream, err := r.client.ImagePull(ctx, named.String(), image.PullOptions{})
+	pulling, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	stalled := time.AfterFunc(pullStall, func() { stop(errStalled) })
+	defer stalled.Stop()
+	stream, err := r.client.ImagePull(pulling, named.String(), image.PullOptions{})
 	if err != nil {
-		return registryError(s, fmt.Errorf("pull image %q: %w", s.Image, err))
+		return r.registryError(ctx, s, fmt.Errorf("pull image %q: %w", s.Image, cmp.Or(stall(pulling), err)))
 	}
 	defer func() { err = errors.Join(err, stream.Close()) }()
 	for messages := json.NewDecoder(stream); ; {
@@ -115,19 +135,57 @@ func (r *Runtime) pull(ctx context.Context, s deploy.Service, named reference.Na
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return fmt.Errorf("pull image %q: %w", s.Image, err)
+			return r.registryError(ctx, s, fmt.Errorf("pull image %q: %w", s.Image, cmp.Or(stall(pulling), err)))
 		case m.Error != "":
-			return fmt.Errorf("pull image %q: %s", s.Image, m.Error)
+			return r.registryError(ctx, s, fmt.Errorf("pull image %q: %w", s.Image, errors.New(m.Error)))
 		}
+		stalled.Reset(pullStall)
 	}
 }
 
-// registryError makes a Fault of a registry's answer that the image is not there, or not for us. That the registry does not answer is ours.
-func registryError(s deploy.Service, err error) error {
-	if errdefs.IsNotFound(err) || errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) {
-		return refused(s, fmt.Sprintf("image %q is not there, or not for everybody to pull: %v", s.Image, errors.Unwrap(err)))
+// stall returns errStalled where that ended the pull.
+func stall(pulling context.Context) error {
+	if err := context.Cause(pulling); errors.Is(err, errStalled) {
+		return err
 	}
-	return err
+	return nil
+}
+
+// registryError makes a Fault of a registry's answer that the image is not there, or not for us. Otherwise somebody is away: the engine where it does
+// not answer us, else the registry.
+func (r *Runtime) registryError(ctx context.Context, s deploy.Service, err error) error {
+	said := errors.Unwrap(err)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case full(err.Error()):
+		return unavailable(err)
+	case errdefs.IsNotFound(err), errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err), errdefs.IsInvalidArgument(err), declined(said.Error()):
+		return refused(s, fmt.Sprintf("image %q is not there, or not for everybody to pull: %v", s.Image, said))
+	case strings.Contains(said.Error(), "no such host") && hasHost(s.Image):
+		return refused(s, fmt.Sprintf("image %q is of a registry that does not exist: %v", s.Image, said))
+	}
+	if silent := r.answers(ctx); silent != nil || disconnected(err) && !errors.Is(err, context.DeadlineExceeded) {
+		return cmp.Or(silent, unavailable(err))
+	}
+	return &deployments.Unavailable{Neighbour: "the registry of " + s.Image, Err: err}
+}
+
+// declined reports whether an engine's message in the middle of a pull says that the registry has the image not, or not for us, or not in a form that
+// the engine can use. Such messages carry no status (distribution spec, "Error Codes"; moby distribution/).
+func declined(message string) bool {
+	for _, part := range []string{"manifest unknown", "no matching manifest", "unauthorized", "access denied", "access to the resource is denied", "unsupported media type"} {
+		if strings.Contains(message, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasHost reports whether the reference names its registry; else the engine's default one is meant, which exists.
+func hasHost(image string) bool {
+	named, err := reference.ParseNormalizedNamed(image)
+	return err == nil && strings.HasPrefix(image, reference.Domain(named)+"/")
 }
 
 func refused(s deploy.Service, reason string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/network"
@@ -16,13 +17,35 @@ import (
 // bridgeName is the bridge driver's option for the name of the Linux interface, by which the firewall knows our networks.
 const bridgeName = "com.docker.network.bridge.name"
 
+// Occupied implements [deployments.Runtime]: the IPv4 subnets of the engine's networks, ours and everybody's.
+func (r *Runtime) Occupied(ctx context.Context) ([]netip.Prefix, error) {
+	var networks []network.Summary
+	err := r.briefly(ctx, func(ctx context.Context) (err error) {
+		networks, err = r.client.NetworkList(ctx, network.ListOptions{})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the engine's networks: %w", err)
+	}
+	var occupied []netip.Prefix
+	for _, n := range networks {
+		for _, c := range n.IPAM.Config {
+			// An engine may leave the subnet empty, for networks that it gives no addresses in.
+			if p, err := netip.ParsePrefix(c.Subnet); err == nil && p.Addr().Is4() {
+				occupied = append(occupied, p)
+			}
+		}
+	}
+	return occupied, nil
+}
+
 // Prepare implements [deployments.Runtime]. It makes the deployment's network; one that is there already is left as it is.
 func (r *Runtime) Prepare(ctx context.Context, d deployments.Deployment) error {
 	n, err := deploy.NewNetwork(r.instance, d.ID, d.Subnet)
 	if err != nil {
 		return err
 	}
-	return r.makeNetwork(ctx, n)
+	return r.briefly(ctx, func(ctx context.Context) error { return r.makeNetwork(ctx, n) })
 }
 
 func (r *Runtime) makeNetwork(ctx context.Context, n deploy.Network) error {

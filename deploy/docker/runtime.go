@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 
 	"vitrine/deploy"
@@ -38,6 +40,8 @@ type Runtime struct {
 	rule         deployments.ImageRule
 	startTimeout time.Duration
 	log          *slog.Logger
+	patience     patience
+	removing     sync.Map // the deployments, int64, that Down is removing
 }
 
 // New returns the Runtime that c describes. It does not ask the engine for anything yet; see [Runtime.Ping].
@@ -49,7 +53,7 @@ func New(c Config) (*Runtime, error) {
 	if c.Host != "" {
 		opts = append(opts, client.WithHost(c.Host))
 	}
-	engine, err := client.NewClientWithOpts(opts...)
+	engine, err := client.NewClientWithOpts(append(opts, tieConnections)...)
 	if err != nil {
 		return nil, fmt.Errorf("set up docker at %q: %w", c.Host, err)
 	}
@@ -57,7 +61,7 @@ func New(c Config) (*Runtime, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Runtime{client: engine, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, log: log}, nil
+	return &Runtime{client: engine, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, log: log, patience: defaultPatience()}, nil
 }
 
 // Close ends the connections to the engine. What runs there goes on.
@@ -84,13 +88,21 @@ func (r *Runtime) Plan(ctx context.Context, env deployments.Environment, d deplo
 	if err := json.Unmarshal(s.JSON, &stack); err != nil {
 		return deployments.Plan{}, fmt.Errorf("read stack of deployment %d: %w", d.ID, err)
 	}
-	images, err := r.images(ctx, stack, d.Images)
+	var images map[string]deploy.Image
+	var engine system.Info
+	err := r.attended(ctx, func(ctx context.Context) (err error) {
+		if images, err = r.images(ctx, stack, d.Images); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		if engine, err = r.client.Info(ctx); err != nil {
+			return fmt.Errorf("ask engine for its size: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
 		return deployments.Plan{}, err
-	}
-	engine, err := r.client.Info(ctx)
-	if err != nil {
-		return deployments.Plan{}, fmt.Errorf("ask engine for its size: %w", err)
 	}
 	plan, err := deploy.NewPlan(deploy.PlanInput{
 		Instance: r.instance, Environment: env.Name, Deployment: d.ID, Subnet: d.Subnet, Stack: stack, Images: images,

@@ -47,13 +47,17 @@ type engine struct {
 // theEngine is set up by the first test that asks for it.
 var theEngine = sync.OnceValue(func() *engine {
 	asked.Store(true)
+	return newEngine(client.FromEnv)
+})
+
+func newEngine(at client.Opt) *engine {
 	e := &engine{tag: "vitrine-test-" + random() + "/server:1"}
-	e.client, e.err = client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	e.client, e.err = client.NewClientWithOpts(at, client.WithAPIVersionNegotiation())
 	if e.err == nil {
 		e.image, e.err = e.build()
 	}
 	return e
-})
+}
 
 // asked is set once a test asked for the engine.
 var asked atomic.Bool
@@ -101,22 +105,22 @@ func random() string {
 	return hex.EncodeToString(b)
 }
 
-// build makes an image of nothing but the static test server.
-func (e *engine) build() (string, error) {
+// theLayer is a file system of nothing but the static test server.
+var theLayer = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "vitrine-docker-test")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	binary := filepath.Join(dir, "server")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./testdata/server")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build test server: %w: %s", err, out)
+		return nil, fmt.Errorf("build test server: %w: %s", err, out)
 	}
 	content, err := os.ReadFile(binary)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
@@ -126,17 +130,23 @@ func (e *engine) build() (string, error) {
 	}
 	for _, f := range files {
 		if err := w.WriteHeader(&f); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	if _, err := w.Write(content); err != nil {
-		return "", err
+		return nil, err
 	}
-	if err := w.Close(); err != nil {
+	return layer.Bytes(), w.Close()
+})
+
+// build makes the image.
+func (e *engine) build() (string, error) {
+	layer, err := theLayer()
+	if err != nil {
 		return "", err
 	}
 	ctx := context.Background()
-	stream, err := e.client.ImageImport(ctx, image.ImportSource{Source: &layer, SourceName: "-"}, e.tag, image.ImportOptions{
+	stream, err := e.client.ImageImport(ctx, image.ImportSource{Source: bytes.NewReader(layer), SourceName: "-"}, e.tag, image.ImportOptions{
 		Changes: []string{`ENTRYPOINT ["/server"]`, "EXPOSE 8080/tcp", "VOLUME /data"},
 	})
 	if err != nil {

@@ -20,27 +20,35 @@ import (
 //
 // progress gets "waits for db", "starting", and at the end "healthy" or, of a service that was to end, "completed".
 func (r *Runtime) Up(ctx context.Context, d deployments.Deployment, p deployments.Plan, progress func(service, status string)) ([]deployments.Backend, error) {
-	plan, err := deploy.ParsePlan(p.JSON)
+	plan, err := r.planOf(d.ID, p)
 	if err != nil {
 		return nil, fmt.Errorf("start deployment %d: %w", d.ID, err)
-	}
-	if plan.Instance != r.instance || plan.Deployment != d.ID {
-		return nil, fmt.Errorf("start deployment %d: the plan is for deployment %d of instance %q", d.ID, plan.Deployment, plan.Instance)
 	}
 	if progress == nil {
 		progress = func(string, string) {}
 	}
-	backends, err := newStart(r, plan, progress).run(ctx)
+	var backends []deployments.Backend
+	err = r.attended(ctx, func(ctx context.Context) (err error) {
+		backends, err = newStart(r, plan, progress).run(ctx)
+		return err
+	})
 	switch {
 	case err == nil:
 		return backends, nil
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("start deployment %d: %w", d.ID, context.Cause(ctx))
 	case deployments.FaultOf(err) != nil:
 		return nil, err
 	default:
 		return nil, fmt.Errorf("start deployment %d: %w", d.ID, err)
 	}
+}
+
+// planOf reads the deployment's plan, if it is that.
+func (r *Runtime) planOf(deployment int64, p deployments.Plan) (deploy.Plan, error) {
+	plan, err := deploy.ParsePlan(p.JSON)
+	if err == nil && (plan.Instance != r.instance || plan.Deployment != deployment) {
+		err = fmt.Errorf("the plan is for deployment %d of instance %q", plan.Deployment, plan.Instance)
+	}
+	return plan, err
 }
 
 // A start is one plan on its way up.
@@ -125,8 +133,8 @@ func (s *start) bring(ctx, watching context.Context, g *errgroup.Group, svc *ser
 	// The wait is asked for before the start, or a quick exit would come before it.
 	results, errs := s.client.ContainerWait(watching, id, container.WaitConditionNextExit)
 	g.Go(func() error { return s.watch(ctx, watching, svc, results, errs) })
-	if err := s.client.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
-		return s.startError(svc, err)
+	if err := s.launch(ctx, svc); err != nil {
+		return err
 	}
 	close(svc.started)
 	if err := s.check(ctx, svc); err != nil {
@@ -138,6 +146,16 @@ func (s *start) bring(ctx, watching context.Context, g *errgroup.Group, svc *ser
 		s.progress(svc.Service, "healthy")
 	}
 	close(svc.up)
+	return nil
+}
+
+// launch starts the service's container.
+func (s *start) launch(ctx context.Context, svc *service) error {
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := s.client.ContainerStart(limited, svc.id, container.StartOptions{}); err != nil {
+		return s.startError(ctx, svc, err)
+	}
 	return nil
 }
 
@@ -175,6 +193,9 @@ func (s *start) watch(ctx, watching context.Context, svc *service, results <-cha
 	// The client sends on exactly one of the two, and ends with its context: to return before would leave it hanging.
 	select {
 	case result := <-results:
+		if result.Error != nil {
+			return fmt.Errorf("watch container %s: %s", svc.Name, result.Error.Message)
+		}
 		if svc.Check.Kind == deploy.CheckExit && result.StatusCode == 0 {
 			close(svc.ended)
 			return nil

@@ -1,6 +1,8 @@
 // Command server is what the tests of package docker run in containers.
 //
-//	server [-listen ADDR] [-after D] [-exit N] [-say TEXT]   says TEXT; after D exits with N, or listens at ADDR, or (ADDR "none") goes on
+//	server [-listen ADDR] [-after D] [-exit N] [-say TEXT] [-once FILE] [-fill FILE]
+//	                                                        says TEXT; after D exits with N, or listens at ADDR, or (ADDR "none") goes on;
+//	                                                        exits with 4 where FILE is there, else makes it; writes FILE until nothing fits
 //	server check URL                                        exits 0 where URL answers 200
 //	server fail                                             prints a line and exits 1
 //	server hang                                             never ends
@@ -33,8 +35,22 @@ func run(args []string) error {
 	after := flags.Duration("after", 0, "time before anything happens")
 	exit := flags.Int("exit", -1, "status to exit with")
 	say := flags.String("say", "", "what to print first")
+	once := flags.String("once", "", "file that is there if this is not the first start")
+	fill := flags.String("fill", "", "file to write to until the disk is full")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *once != "" {
+		if _, err := os.Stat(*once); err == nil {
+			fmt.Println("was here before")
+			os.Exit(4)
+		}
+		if err := os.WriteFile(*once, nil, 0o600); err != nil {
+			return err
+		}
+	}
+	if *fill != "" {
+		return fillDisk(*fill)
 	}
 	if *say != "" {
 		fmt.Println(*say)
@@ -48,6 +64,14 @@ func run(args []string) error {
 		time.Sleep(time.Hour)
 	}
 	return http.ListenAndServe(*listen, handler())
+}
+
+func fillDisk(name string) error {
+	f, err := os.Create(name)
+	for zeros := make([]byte, 1<<20); err == nil; {
+		_, err = f.Write(zeros)
+	}
+	return err
 }
 
 func command(args []string) error {

@@ -1,0 +1,181 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"golang.org/x/sync/errgroup"
+
+	"vitrine/deploy"
+	"vitrine/deployments"
+)
+
+// restorePause lies between two looks at a container that is on its way up.
+const restorePause = 100 * time.Millisecond
+
+// Restore starts again what of the deployment's plan has stopped, in the order of its dependencies, and returns once every service is up as its check
+// says. Where all of it runs it changes nothing, and one-shot jobs that ended with status 0 stay as they are. The addresses are the plan's afterwards.
+//
+// The error is a [deployments.ErrNotFound] where a container or the network is not there any more or is not the plan's, a Fault of the service that does
+// not come up again, and a [deployments.Unavailable] where the engine is away. Calling it again is harmless.
+//
+// After its own restart an engine starts again what it stopped itself. What was running when the engine was killed, it may leave stopped.
+func (r *Runtime) Restore(ctx context.Context, d deployments.Deployment) error {
+	plan, err := r.planOf(d.ID, d.Plan)
+	if err != nil {
+		return fmt.Errorf("restore deployment %d: %w", d.ID, err)
+	}
+	err = r.attended(ctx, func(ctx context.Context) error {
+		return newStart(r, plan, func(string, string) {}).restore(ctx)
+	})
+	if err == nil || deployments.FaultOf(err) != nil {
+		return err
+	}
+	return fmt.Errorf("restore deployment %d: %w", d.ID, err)
+}
+
+func (s *start) restore(ctx context.Context) error {
+	there, err := s.hasNetwork(ctx, s.plan.Network)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return fmt.Errorf("look up network %s: %w", s.plan.Network.Name, deployments.ErrNotFound)
+	}
+	// Nothing is started where something is missing: the rest is of no use then.
+	found := make(map[string]*container.State, len(s.services))
+	for _, svc := range s.services {
+		if found[svc.Service], err = s.look(ctx, svc); err != nil {
+			return err
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, svc := range s.services {
+		g.Go(func() error { return s.revive(ctx, svc, found[svc.Service]) })
+	}
+	return g.Wait()
+}
+
+// look returns the state of the service's container, and takes its ID down.
+func (s *start) look(ctx context.Context, svc *service) (*container.State, error) {
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	found, err := s.inspect(limited, svc.Container)
+	if err != nil {
+		return nil, missing(err)
+	}
+	if found.State.Dead {
+		return nil, fmt.Errorf("look up container %s: the engine is removing it: %w", svc.Name, deployments.ErrNotFound)
+	}
+	svc.id = found.ID
+	endpoint := found.NetworkSettings.Networks[s.plan.Network.Name]
+	if !placed(found.State, endpoint, svc.Address.String()) {
+		return nil, fmt.Errorf("look up container %s: it is not at %s in network %s any more: %w", svc.Name, svc.Address, s.plan.Network.Name, deployments.ErrNotFound)
+	}
+	return found.State, nil
+}
+
+// placed reports whether the container has the address, or will have it once it is started.
+func placed(state *container.State, endpoint *network.EndpointSettings, address string) bool {
+	if endpoint == nil || endpoint.IPAMConfig == nil || endpoint.IPAMConfig.IPv4Address != address {
+		return false
+	}
+	return !state.Running || state.Restarting || endpoint.IPAddress == address
+}
+
+// missing makes a [deployments.ErrNotFound] of an engine's answer that something is not there.
+func missing(err error) error {
+	if errdefs.IsNotFound(err) || errors.Is(err, errAnother) {
+		return errors.Join(err, deployments.ErrNotFound)
+	}
+	return err
+}
+
+// revive starts the service if it has stopped, and waits until it is up.
+func (s *start) revive(ctx context.Context, svc *service, state *container.State) error {
+	job := svc.Check.Kind == deploy.CheckExit
+	switch {
+	case job && state.Status == container.StateExited && state.ExitCode == 0:
+		close(svc.started)
+		close(svc.up)
+		return nil
+	case !state.Running && !state.Restarting:
+		for _, d := range svc.DependsOn {
+			if err := s.await(ctx, svc, d); err != nil {
+				return err
+			}
+		}
+		if err := s.launch(ctx, svc); err != nil {
+			return missing(err)
+		}
+	}
+	close(svc.started)
+	if err := s.settle(ctx, svc); err != nil {
+		return err
+	}
+	close(svc.up)
+	return nil
+}
+
+// settle waits until the service is up as its check says. Unlike [start.bring] it takes no exit for final: after the engine's own restart services
+// come up in any order, and the engine starts again whoever gave up on a neighbour.
+func (s *start) settle(ctx context.Context, svc *service) error {
+	switch svc.Check.Kind {
+	case deploy.CheckExit, deploy.CheckRunning:
+		return s.follow(ctx, svc)
+	default:
+		err := s.check(ctx, svc)
+		if fault := deployments.FaultOf(err); fault != nil {
+			return s.again(ctx, svc, fault)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = s.look(ctx, svc)
+		return err
+	}
+}
+
+// follow looks at the container until it has ended as a job should, or has run for as long as its check asks.
+func (s *start) follow(ctx context.Context, svc *service) error {
+	limited, cancel := context.WithTimeoutCause(ctx, svc.Check.Timeout, errOverdue)
+	defer cancel()
+	err := retry(limited, restorePause, restorePause, func(ctx context.Context) (bool, error) {
+		state, err := s.look(ctx, svc)
+		if err != nil {
+			return false, err
+		}
+		if svc.Check.Kind == deploy.CheckExit {
+			if state.Status == container.StateExited && state.ExitCode != 0 {
+				return false, s.exited(ctx, svc, int64(state.ExitCode))
+			}
+			return state.Status == container.StateExited, nil
+		}
+		since, err := time.Parse(time.RFC3339Nano, state.StartedAt)
+		return state.Running && !state.Restarting && time.Since(since) >= svc.Check.Settle, err
+	})
+	if ctx.Err() == nil && errors.Is(context.Cause(limited), errOverdue) && deployments.FaultOf(err) == nil {
+		err = s.overdue(ctx, svc, "")
+		if fault := deployments.FaultOf(err); fault != nil {
+			return s.again(ctx, svc, fault)
+		}
+	}
+	return err
+}
+
+// again says in the Fault that the service exits whenever it is started, where that is why it does not come up.
+func (s *start) again(ctx context.Context, svc *service, fault *deployments.Fault) error {
+	state, err := s.look(ctx, svc)
+	if err != nil {
+		return err
+	}
+	if state.Restarting || !state.Running {
+		fault.Reason = fmt.Sprintf("exits with status %d whenever it is started again", state.ExitCode)
+	}
+	return fault
+}
