@@ -33,7 +33,8 @@ type Config struct {
 // A Registry serves the OCI distribution API (https://github.com/opencontainers/distribution-spec) over plain HTTP, with deletion allowed.
 // Its methods may be called side by side.
 //
-// While a bucket is away, it answers 503 with the code UNAVAILABLE, and goes on by itself when the bucket is back.
+// While a bucket is away, it answers 503 with the code UNAVAILABLE, and goes on by itself when the bucket is back. While the disk of a folder is full, it
+// answers 507 to what would write.
 type Registry struct {
 	listener net.Listener
 	server   *http.Server
@@ -90,7 +91,7 @@ func Start(ctx context.Context, config Config) (*Registry, error) {
 		closeIdle()
 		return nil, errors.Join(fmt.Errorf("listen for the registry at %s: %w", config.Listen, err), r.app.Shutdown())
 	}
-	r.server.Handler = r.app
+	r.server.Handler = tellFullDisk(r.app)
 	if storage.bucket != nil {
 		r.guard(base, storage, driver, log, away)
 	}

@@ -111,13 +111,15 @@ func (s storage) try(ctx context.Context, driver storagedriver.StorageDriver) er
 	return nil
 }
 
+// checkText is what a check writes.
+var checkText = []byte("Vitrine asks whether it may write here.\n")
+
 func tryFile(ctx context.Context, driver storagedriver.StorageDriver, begun, moved string) error {
-	text := []byte("Vitrine asks whether it may write here.\n")
 	writer, err := driver.Writer(ctx, begun, false)
 	if err != nil {
 		return fmt.Errorf("begin an upload: %w", err)
 	}
-	if _, err := writer.Write(text); err != nil {
+	if _, err := writer.Write(checkText); err != nil {
 		return errors.Join(fmt.Errorf("write: %w", err), writer.Cancel(ctx))
 	}
 	if err := writer.Close(); err != nil {
@@ -139,7 +141,7 @@ func tryFile(ctx context.Context, driver storagedriver.StorageDriver, begun, mov
 	if err != nil {
 		return fmt.Errorf("read a file: %w", err)
 	}
-	if !bytes.Equal(back, text) {
+	if !bytes.Equal(back, checkText) {
 		return fmt.Errorf("read a file: it came back as %d other bytes", len(back))
 	}
 	return nil
@@ -218,7 +220,8 @@ func (s storage) checkFolder() (string, error) {
 	if err != nil {
 		return "", s.explain(err)
 	}
-	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
+	_, err = file.Write(checkText)
+	if err := errors.Join(err, file.Close(), os.Remove(file.Name())); err != nil {
 		return "", s.explain(err)
 	}
 	if there != root {
