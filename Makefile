@@ -39,9 +39,16 @@ soak: ## fuzz targets, properties and TestSoak... for longer; ten minutes at mos
 	@.ci/prepare test
 	@.ci/soak
 
-bench: ## the benchmarks
-	@packages=$$({ grep -rl '^func Benchmark' --include='*_test.go' . || true; } | xargs -r dirname | sort -u); \
-	if [ -z "$$packages" ]; then echo "no package has a benchmark"; else go test -run '^$$' -bench . -benchmem $$packages; fi
+# What `make bench` measures, in how many rounds, and the file that it writes; see bin/bench measure --help for the defaults.
+ROWS ?=
+ROUNDS ?=
+OUT ?=
+
+bench: ## measure against the CI script, the floor and the bounds, and rewrite BENCHMARKS.md; a quarter of an hour
+	@.ci/prepare bench
+	@$(MAKE) --no-print-directory build
+	CGO_ENABLED=0 go build -trimpath -o bin/bench ./cmd/bench
+	@bin/bench $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(OUT),--out $(OUT))
 
 build: ## bin/vitrine, static: the demo makes its sample images from it
 	CGO_ENABLED=0 go build -trimpath -o bin/vitrine ./cmd/vitrine

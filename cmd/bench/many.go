@@ -74,7 +74,7 @@ func fill(ctx context.Context, w *world) (live int, err error) {
 		if err != nil {
 			return 0, fmt.Errorf("%w; serve said:\n%s", err, tail(w.serve.logs))
 		}
-		if live%20 == 0 {
+		if (i+1)%50 == 0 {
 			w.say("  %d previews", live)
 		}
 	}

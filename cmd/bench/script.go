@@ -121,12 +121,13 @@ func scriptPhases(out string, at time.Time) ([]report.Phase, error) {
 			continue // what the programs print
 		}
 		when := time.UnixMicro(int64(seconds * 1e6))
+		if name == "end" {
+			when = at // which may be before docker-compose has ended
+		}
 		if len(phases) > 0 {
 			phases[len(phases)-1].Took = when.Sub(began)
 		}
-		if name == "end" {
-			// The page may be there before docker-compose has ended.
-			phases[len(phases)-1].Took = at.Sub(began)
+		if name == "end" && len(phases) > 0 {
 			return phases, nil
 		}
 		phases, began = append(phases, report.Phase{Name: name}), when

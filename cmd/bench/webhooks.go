@@ -62,7 +62,8 @@ func webhooks(ctx context.Context, o options) (rows []report.Row, err error) {
 		return nil, err
 	}
 	w.say("  sending for %s", webhookTime)
-	sent, deployed, err := storm(ctx, w, busy, mix)
+	var beside probe
+	sent, deployed, err := storm(ctx, w, busy, mix, &beside)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func webhooks(ctx context.Context, o options) (rows []report.Row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return []report.Row{webhookRow(sent, int(stored), deployed)}, nil
+	return []report.Row{webhookRow(sent, int(stored), deployed, beside)}, nil
 }
 
 // An answer is what came of one webhook that was sent.
@@ -80,8 +81,9 @@ type answer struct {
 	err    error
 }
 
-// storm sends the webhooks of the mix in turn while the previews are deployed over and over. It returns the answers, and how many deploys went live.
-func storm(ctx context.Context, w *world, busy []*ours, mix []webhook) ([]answer, int, error) {
+// storm sends the webhooks of the mix in turn while the previews are deployed over and over and the probe watches. It returns the answers, and how many
+// deploys went live.
+func storm(ctx context.Context, w *world, busy []*ours, mix []webhook, beside *probe) ([]answer, int, error) {
 	over, stop := context.WithCancel(ctx)
 	defer stop()
 	group, working := errgroup.WithContext(ctx)
@@ -96,6 +98,7 @@ func storm(ctx context.Context, w *world, busy []*ours, mix []webhook) ([]answer
 			return nil
 		})
 	}
+	group.Go(func() error { return beside.watch(over, w.dir) })
 	var sent []answer
 	group.Go(func() error {
 		defer stop()
@@ -226,19 +229,23 @@ func signatureOf(body []byte, secret string) string {
 }
 
 // webhookRow returns the row of the answers, of which stored are in serve's database.
-func webhookRow(sent []answer, stored, deployed int) report.Row {
+func webhookRow(sent []answer, stored, deployed int, beside probe) report.Row {
 	var took report.Distribution
 	accepted := 0
 	for _, a := range sent {
 		if a.err == nil && a.status == http.StatusAccepted {
 			accepted++
-			took = append(took, float64(a.took)/float64(time.Millisecond))
+			took = append(took, milliseconds(a.took))
 		}
 	}
 	p99 := took.Quantile(0.99)
 	row := report.Row{
 		Title: webhookTitle, What: webhookWhat,
-		Lines:   []report.Line{{Name: "answer", Unit: "ms", Values: took}},
+		Lines: []report.Line{
+			{Name: "answer", Unit: "ms", Values: took},
+			{Name: "beside it: a write of 4 KiB with fsync", Unit: "ms", Values: beside.write},
+			{Name: "beside it: how late a timer fires", Unit: "ms", Values: beside.late},
+		},
 		Result:  fmt.Sprintf("p99 %s ms, %d of %d stored", report.Figure(p99), stored, len(sent)),
 		Bound:   fmt.Sprintf("p99 at most %s ms, none lost", report.Figure(webhookBound)),
 		Verdict: report.Holds,
@@ -255,7 +262,8 @@ func webhookRow(sent []answer, stored, deployed int) report.Row {
 	case stored < accepted:
 		row.Verdict = fmt.Sprintf("does not hold: %d were answered with 202 and are not stored", accepted-stored)
 	case !(p99 <= webhookBound):
-		row.Verdict = "does not hold: storing a delivery waits for the processor or the disk"
+		row.Verdict = fmt.Sprintf("does not hold; beside it a write with fsync took %s ms (p99) and a timer was %s ms late (p99)",
+			report.Figure(beside.write.Quantile(0.99)), report.Figure(beside.late.Quantile(0.99)))
 	}
 	return row
 }

@@ -73,6 +73,7 @@ func (r Row) markdown(b *strings.Builder) {
 	for _, n := range r.Notes {
 		fmt.Fprintf(b, "\n%s\n", n)
 	}
+	fmt.Fprintf(b, "\nMeasured: %s. Bound: %s. Verdict: %s.\n", r.Result, r.Bound, r.Verdict)
 	if len(r.Lines) > 0 {
 		b.WriteString("\n")
 		head(b, "contestant")
