@@ -49,16 +49,12 @@ func (r *Records) follow(ctx context.Context, err error) {
 			return
 		case <-next.C:
 			again(r.readAll(ctx))
-		case message, ok := <-s.published:
-			if m, is := message.(*redis.Message); is {
-				host, _, _ := strings.Cut(m.Payload, ";")
-				if err := r.readHosts(ctx, []string{host}); err != nil {
-					again(err)
-				}
-			} else if ok {
+		case message := <-s.published:
+			hosts, all := s.hear(message)
+			if all {
 				next.Reset(0)
-			} else {
-				s.close()
+			} else if err := r.readHosts(ctx, hosts); err != nil {
+				again(err)
 			}
 		case <-r.table.marked:
 			if r.answers() {
@@ -83,11 +79,37 @@ func (s *subscription) open(ctx context.Context, client *redis.Client) {
 	}
 }
 
-func (s *subscription) close() {
-	if s.redis != nil {
-		_ = s.redis.Close() // says at most that it is closed already
-		s.redis, s.published = nil, nil
+// hear returns the hosts of a message and of those that have come since, or that everything is to be read: the subscription is new, or has ended.
+func (s *subscription) hear(message any) (hosts []string, all bool) {
+	for {
+		m, ok := message.(*redis.Message)
+		if !ok {
+			if message == nil {
+				s.close()
+			}
+			return nil, true
+		}
+		host, _, _ := strings.Cut(m.Payload, ";")
+		if hosts = append(hosts, host); len(hosts) == pipelined {
+			return union(hosts), false
+		}
+		select {
+		case message = <-s.published:
+		default:
+			return union(hosts), false
+		}
 	}
+}
+
+// close ends it, and what go-redis runs for it, which may be about to hand over what it heard.
+func (s *subscription) close() {
+	if s.redis == nil {
+		return
+	}
+	_ = s.redis.Close() // says at most that it is closed already
+	for range s.published {
+	}
+	s.redis, s.published = nil, nil
 }
 
 // answers reports whether everything went well with Redis when last heard of.
