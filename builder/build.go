@@ -16,7 +16,7 @@ import (
 // tidyTime is how long the tags of a build may take to be set, or to be removed where it failed.
 const tidyTime = 10 * time.Second
 
-// Build implements [deployments.Builder]. An image has its tags on the engine when Build returns without an error. When it returns one, none of
+// Build implements [deployments.Builder]. What keeps the engine from building is no Fault and says who is waited for. An image has its tags on the engine when Build returns without an error. When it returns one, none of
 // the tags that it made is left, unless the engine went away meanwhile.
 func (b *Builder) Build(ctx context.Context, req deployments.BuildRequest) ([]deployments.Image, error) {
 	log := &sharedLog{w: req.Log}
@@ -51,13 +51,13 @@ func (b *Builder) buildOne(ctx context.Context, req deployments.BuildRequest, bu
 	image := deployments.Image{Service: build.Service}
 	r, err := readRecipe(req.Dir, build)
 	if err != nil {
-		return image, false, err
+		return image, false, away(ctx, waitsForFolder, err)
 	}
 	repository := b.repositoryOf(req.Source.Repo, build.Service)
 	byCommit := repository + ":" + commitTag(req.Environment, req.Source)
 	_, err = b.engine.ImageInspect(ctx, b.onEngine(byCommit))
 	if err != nil && !cerrdefs.IsNotFound(err) {
-		return image, false, fmt.Errorf("ask the engine for %s: %w", byCommit, err)
+		return image, false, away(ctx, waitsForEngine, fmt.Errorf("ask the engine for %s: %w", byCommit, err))
 	}
 	fresh := err != nil
 	image.References = []string{byCommit}
@@ -84,7 +84,7 @@ func (b *Builder) tagByID(ctx context.Context, images []deployments.Image) error
 	defer b.tagging.Unlock()
 	for _, image := range images {
 		if err := b.engine.ImageTag(ctx, b.onEngine(image.References[1]), b.onEngine(image.References[0])); err != nil {
-			return fmt.Errorf("tag the image of %s: %w", image.Service, err)
+			return away(ctx, waitsForEngine, fmt.Errorf("tag the image of %s: %w", image.Service, err))
 		}
 	}
 	return nil

@@ -20,15 +20,21 @@ import (
 // exitCode matches how engines say with what status a step ended, where they do not send it as such.
 var exitCode = regexp.MustCompile(`exit code: (\d+)`)
 
-// troubles are what engines say, at the end of a message or of a part of it, when it is the network or the disk.
-var troubles = regexp.MustCompile(`(?m)(no space left on device|connection refused|connection reset by peer|broken pipe|i/o timeout|TLS handshake timeout|` +
-	`no such host|server misbehaving|network is unreachable|no active session|EOF)(:|$)`)
+// What engines say, at the end of a message or of a part of it, when their disk is full, when the way to them or their own network broke, and when it
+// is the network of a build.
+var (
+	fullWords   = regexp.MustCompile(`(?mi)(no space left on device|disk quota exceeded)(:|$)`)
+	brokenWords = regexp.MustCompile(`(?m)(connection reset by peer|broken pipe|no active session for \S+|transport is closing|` +
+		`use of closed network connection|EOF)(:|$)|adding interface \S+ to bridge \S+ failed`)
+	networkWords = regexp.MustCompile(`(?m)(connection refused|i/o timeout|TLS handshake timeout|no such host|server misbehaving|` +
+		`network is unreachable|no route to host)(:|$)`)
+)
 
 // internals begin parts of BuildKit's messages that mean nothing to the people who wrote the Dockerfile.
 var internals = regexp.MustCompile(`^(failed to|error from sender|rpc error|dockerfile parse error|process |executor failed|runc did not|lstat /|stat /)`)
 
-// failure makes a Fault of what a build ended in where the Dockerfile did it, and otherwise returns the error as it is. refused is what the
-// frontend ended in, which has its type still, and may be nil; err is what the engine made of it.
+// failure makes a Fault of what a build ended in where the Dockerfile did it, and otherwise says who is waited for. refused is what the frontend ended
+// in, which has its type still, and may be nil; err is what the engine made of it.
 func (r *recipe) failure(refused, err error, s *steps, lines map[digest.Digest]int) error {
 	_, byEngine := grpcerrors.AsGRPCStatus(refused)
 	byFrontend := refused != nil && !byEngine
@@ -43,8 +49,13 @@ func (r *recipe) failure(refused, err error, s *steps, lines map[digest.Digest]i
 		placed.Where = r.where(line)
 		return &placed
 	}
-	if ours(err, failed) || failed == nil && line == 0 && !byFrontend {
-		return fmt.Errorf("build %s: %w", r.name, err)
+	placed := failed != nil || line > 0
+	neighbour := waitedFor(err, failed, placed)
+	if neighbour == "" && !placed && !byFrontend {
+		neighbour = waitsForEngine
+	}
+	if neighbour != "" {
+		return &deployments.Unavailable{Neighbour: neighbour, Err: fmt.Errorf("build %s: %w", r.name, err)}
 	}
 	f := &deployments.Fault{Kind: deployments.FaultBuild, Where: r.where(line)}
 	command := r.instruction(line)
@@ -64,17 +75,32 @@ func (r *recipe) failure(refused, err error, s *steps, lines map[digest.Digest]i
 	return f
 }
 
-// ours reports whether the engine, its disk or the way to it is to blame.
-func ours(err error, failed *vertex) bool {
+// waitedFor returns who is to blame where it is not the Dockerfile: the engine, its disk, or the network of a step. placed says that the error is about
+// a place in the Dockerfile. A program that ended with a status of its own is the user's, whatever it printed.
+func waitedFor(err error, failed *vertex, placed bool) string {
 	switch grpcerrors.Code(err) {
 	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded, codes.ResourceExhausted:
-		return true
+		if fullWords.MatchString(err.Error()) {
+			return waitsForDisk
+		}
+		return waitsForEngine
 	}
 	text := err.Error()
 	if failed != nil {
 		text = failed.Error
 	}
-	return !exitCode.MatchString(text) && troubles.MatchString(text)
+	switch {
+	case exitCode.MatchString(text):
+		return ""
+	case fullWords.MatchString(text):
+		return waitsForDisk
+	case brokenWords.MatchString(text), networkWords.MatchString(text) && !placed:
+		return waitsForEngine
+	case networkWords.MatchString(text):
+		return waitsForNetwork
+	default:
+		return ""
+	}
 }
 
 // where returns a place in the Dockerfile: "api/Dockerfile:12".

@@ -75,18 +75,30 @@ func TestFailureIsAFault(t *testing.T) {
 }
 
 func TestFailureIsOurs(t *testing.T) {
+	const step = "process \"/tool\" did not complete: "
 	for _, test := range []struct {
-		err    error
-		failed string
+		err       error
+		failed    string
+		neighbour string
 	}{
-		{status.Error(codes.Unavailable, "transport is closing"), ""},
-		{fmt.Errorf("listing workers for Build: %w", status.Error(codes.Unavailable, "connection refused")), ""},
-		{status.Error(codes.Internal, "error reading from server: EOF"), ""},
-		{sourced(1, errors.New("failed to solve: base: failed to do request: dial tcp 127.0.0.1:1: connect: connection refused")), ""},
-		{sourced(1, errors.New("failed to solve: base: dial tcp: lookup x.test on 127.0.0.1:53: no such host")), ""},
-		{errors.New("failed to solve: mkdir /var/lib/docker/x: no space left on device"), "mkdir /var/lib/docker/x: no space left on device"},
-		{nil, ""},
-		{fmt.Errorf("failed to resolve dockerfile: %w", status.Error(codes.Unknown, "something unheard of")), ""},
+		{status.Error(codes.Unavailable, "transport is closing"), "", waitsForEngine},
+		{fmt.Errorf("listing workers for Build: %w", status.Error(codes.Unavailable, "connection refused")), "", waitsForEngine},
+		{status.Error(codes.Internal, "error reading from server: EOF"), "", waitsForEngine},
+		{status.Error(codes.Canceled, "context canceled"), step + "context canceled", waitsForEngine},
+		{errors.New("failed to solve: no active session for x"), "no active session for x: context deadline exceeded", waitsForEngine},
+		{
+			errors.New("failed to solve: adding interface veth5520e28 to bridge docker0 failed: could not find bridge docker0: route ip+net: no such network interface"),
+			"adding interface veth5520e28 to bridge docker0 failed: could not find bridge docker0: route ip+net: no such network interface", waitsForEngine,
+		},
+		{errors.New("error during connect: dial unix /run/docker.sock: connect: connection refused"), "", waitsForEngine},
+		{sourced(1, errors.New("failed to solve: base: failed to do request: dial tcp 127.0.0.1:1: connect: connection refused")), "", waitsForNetwork},
+		{sourced(1, errors.New("failed to solve: base: dial tcp: lookup x.test on 127.0.0.1:53: no such host")), "", waitsForNetwork},
+		{errors.New("failed to solve: mkdir /var/lib/docker/x: no space left on device"), "mkdir /var/lib/docker/x: no space left on device", waitsForDisk},
+		{sourced(2, errors.New("failed to copy files: copy file range failed: no space left on device")), "", waitsForDisk},
+		{errors.New("failed to export image: write /var/lib/docker/image/x: no space left on device: unknown"), "", waitsForDisk},
+		{status.Error(codes.ResourceExhausted, "write /var/lib/docker/x: no space left on device"), "", waitsForDisk},
+		{nil, "", waitsForEngine},
+		{fmt.Errorf("failed to resolve dockerfile: %w", status.Error(codes.Unknown, "something unheard of")), "", waitsForEngine},
 	} {
 		state := "done"
 		if test.failed != "" {
@@ -94,8 +106,19 @@ func TestFailureIsOurs(t *testing.T) {
 		}
 		s, _, _ := reported(&client.SolveStatus{Vertexes: []*client.Vertex{operation(stepRun, state)}})
 		err := shopRecipe.failure(test.err, errors.New("failed to solve: something unheard of"), s, nil)
-		if deployments.FaultOf(err) != nil || test.err != nil && !errors.Is(err, test.err) {
-			t.Errorf("%v: got %v, want an error that is ours", test.err, err)
+		if unavailable(t, err, test.neighbour); test.err != nil && !errors.Is(err, test.err) {
+			t.Errorf("%v: got %v, want the error in it", test.err, err)
 		}
+	}
+}
+
+// A program that says what an engine could, and a file of such a name, are the user's.
+func TestFailureIsTheUsers(t *testing.T) {
+	for _, text := range []string{
+		"executor failed running [/bin/sh -c dd]: exit code: 1: no space left on device",
+		"failed to calculate checksum: \"/no space left on device\": not found",
+	} {
+		s, _, _ := reported(&client.SolveStatus{Vertexes: []*client.Vertex{operation(stepRun, text)}})
+		fault(t, shopRecipe.failure(nil, errors.New("failed to solve: "+text), s, nil), deployments.FaultBuild)
 	}
 }

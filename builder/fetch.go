@@ -18,7 +18,8 @@ const checkoutPrefix = "checkout-"
 
 var commitName = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
-// Fetch implements [deployments.Builder]. The files have the modes and the symbolic links that the commit says; there is no .git among them.
+// Fetch implements [deployments.Builder]. The files have the modes and the symbolic links that the commit says; there is no .git among them. An error
+// that is ours says who is waited for.
 func (b *Builder) Fetch(ctx context.Context, r deployments.Remote, o deployments.Origin, s deployments.Source) (*deployments.Checkout, error) {
 	if !commitName.MatchString(s.SHA) {
 		return nil, &deployments.Fault{
@@ -28,11 +29,11 @@ func (b *Builder) Fetch(ctx context.Context, r deployments.Remote, o deployments
 	}
 	m := b.mirrorOf(s.Repo)
 	if err := b.fetchInto(ctx, m, r, o, s); err != nil {
-		return nil, fmt.Errorf("fetch %s at %s: %w", s.Repo, s.ShortSHA(), err)
+		return nil, fmt.Errorf("fetch %s at %s: %w", s.Repo, s.ShortSHA(), away(ctx, waitsForFolder, err))
 	}
 	c, err := b.checkout(ctx, m, s)
 	if err != nil {
-		return nil, fmt.Errorf("check out %s at %s: %w", s.Repo, s.ShortSHA(), err)
+		return nil, fmt.Errorf("check out %s at %s: %w", s.Repo, s.ShortSHA(), away(ctx, waitsForFolder, err))
 	}
 	return c, nil
 }

@@ -194,9 +194,7 @@ func TestFetchRefusesRemotes(t *testing.T) {
 func TestFetchFromAnAbsentServerIsOurs(t *testing.T) {
 	b := newBuilder(t, Config{})
 	_, err := b.Fetch(t.Context(), deployments.Remote{URL: "http://127.0.0.1:1/x", Token: "sesame"}, fromMain, shop(strings.Repeat("a", 40)))
-	if err == nil || deployments.FaultOf(err) != nil {
-		t.Errorf("got %v, want an error that is ours", err)
-	}
+	unavailable(t, err, waitsForGitHub)
 }
 
 func TestFetchSendsTheTokenAndKeepsItToItself(t *testing.T) {
@@ -208,9 +206,7 @@ func TestFetchSendsTheTokenAndKeepsItToItself(t *testing.T) {
 		return user == "x-access-token" && password == token
 	})
 	_, err := b.Fetch(t.Context(), r, fromMain, shop(sha))
-	if err == nil || deployments.FaultOf(err) != nil {
-		t.Fatalf("without the token: got %v, want an error that is ours", err)
-	}
+	unavailable(t, err, waitsForGitHub)
 	r.Token = token
 	// A name that this machine's resolver need not know.
 	r.URL = strings.Replace(r.URL, "127.0.0.1", "github.shop.localhost", 1)

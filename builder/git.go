@@ -27,7 +27,7 @@ var gitSettings = [...]setting{
 	{"maintenance.auto", "false"},
 	{"http.followRedirects", "false"},
 	{"http.lowSpeedLimit", "1000"},
-	{"http.lowSpeedTime", "60"},
+	{"http.lowSpeedTime", "30"},
 }
 
 // inherited are the variables of our environment that git gets: where programs are, and how the network is reached.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -200,6 +201,15 @@ func fault(t *testing.T, err error, kind deployments.FaultKind) *deployments.Fau
 		t.Fatalf("got %v, want a fault of the kind %q", err, kind)
 	}
 	return f
+}
+
+// unavailable fails the test unless err waits for the neighbour.
+func unavailable(t *testing.T, err error, neighbour string) {
+	t.Helper()
+	var u *deployments.Unavailable
+	if !errors.As(err, &u) || u.Neighbour != neighbour || deployments.FaultOf(err) != nil {
+		t.Errorf("got %v (%+v), want to wait for %q", err, u, neighbour)
+	}
 }
 
 // normal returns the full name of an image, as the frontend passes it on.

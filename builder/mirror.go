@@ -10,12 +10,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"vitrine/deployments"
 )
 
 // mirrorsIn returns the folder of the mirrors. Its last element is the version of what lies in it.
 func mirrorsIn(dataDir string) string { return filepath.Join(dataDir, "mirrors", "v1") }
+
+// fetchTime bounds one fetch, as it holds a build slot. A remote that sends nothing is given up earlier; see gitSettings.
+const fetchTime = 10 * time.Minute
 
 // A mirror is the bare repository that a remote repository is fetched into. Its references lie in refs/vitrine, one for each origin, and tell the
 // remote what is here already.
@@ -47,7 +51,7 @@ func (b *Builder) git(m *mirror) git {
 }
 
 // fetchInto brings the commit into the mirror. Only one at a time fetches into a mirror; others wait.
-func (b *Builder) fetchInto(ctx context.Context, m *mirror, r deployments.Remote, o deployments.Origin, s deployments.Source) error {
+func (b *Builder) fetchInto(ctx context.Context, m *mirror, r deployments.Remote, o deployments.Origin, s deployments.Source) (err error) {
 	select {
 	case m.busy <- struct{}{}:
 		defer func() { <-m.busy }()
@@ -61,32 +65,47 @@ func (b *Builder) fetchInto(ctx context.Context, m *mirror, r deployments.Remote
 	if g.has(ctx, s.SHA) {
 		return nil
 	}
-	settings, err := remoteSettings(r, b.config.AllowFiles)
-	if err != nil {
+	if g.settings, err = remoteSettings(r, b.config.AllowFiles); err != nil {
 		return err
 	}
-	g.settings = settings
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.clear()) // what is unfinished may be what fills the disk
+		}
+	}()
 	mark := "refs/vitrine/" + hashOf(o.Key())
-	err = g.fetch(ctx, r.URL, s.SHA, mark)
-	if err == nil || !commitIsMissing(err) {
-		return scrubbed(err, r.Token)
+	missing, err := g.fetchFrom(ctx, r, s.SHA, mark)
+	if !missing {
+		return err
 	}
 	// A server may refuse a commit that no branch reaches, although a reference of its own has it.
 	if ref := fallbackRef(ctx, g, o, s); ref != "" {
-		if err := g.fetch(ctx, r.URL, ref, mark); err != nil && !commitIsMissing(err) {
-			return scrubbed(err, r.Token)
+		if _, err := g.fetchFrom(ctx, r, ref, mark); err != nil {
+			return err
 		}
 		if g.has(ctx, s.SHA) {
 			return nil
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return &deployments.Fault{
 		Kind:   deployments.FaultFetch,
 		Reason: fmt.Sprintf("commit %s is not in %s any more; push again if it was replaced", s.ShortSHA(), s.Repo),
 	}
+}
+
+// fetchFrom fetches from the remote and reports whether that answered that it does not have what was asked for. Whatever else keeps git from
+// fetching is the remote's doing or the network's, unless our disk is full.
+func (g git) fetchFrom(ctx context.Context, r deployments.Remote, what, mark string) (missing bool, err error) {
+	limited, cancel := context.WithTimeoutCause(ctx, fetchTime, fmt.Errorf("the repository was not there within %s", fetchTime))
+	defer cancel()
+	err = g.fetch(limited, r.URL, what, mark)
+	if commitIsMissing(err) {
+		return true, nil
+	}
+	return false, away(ctx, waitsForGitHub, scrubbed(err, r.Token))
 }
 
 // open makes the mirror where it is missing, and clears away what a killed git left, which would stop every later one.

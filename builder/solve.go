@@ -37,18 +37,18 @@ type provenance struct {
 func (b *Builder) solve(ctx context.Context, from provenance, build deployments.Build, r *recipe, name string, s *steps) (string, error) {
 	scratch, err := os.MkdirTemp(b.config.CheckoutDir, checkoutPrefix)
 	if err != nil {
-		return "", fmt.Errorf("make a folder for the Dockerfile: %w", err)
+		return "", away(ctx, waitsForFolder, fmt.Errorf("make a folder for the Dockerfile: %w", err))
 	}
 	defer os.RemoveAll(scratch)
 	opt, err := r.options(scratch, from, build.Target, name)
 	if err != nil {
-		return "", err
+		return "", away(ctx, waitsForFolder, err)
 	}
 	// BuildKit's client logs what its errors say again.
 	ctx = bklog.WithLogger(ctx, logrus.NewEntry(quiet()))
 	c, err := b.buildkit(ctx)
 	if err != nil {
-		return "", err
+		return "", away(ctx, waitsForEngine, err)
 	}
 	defer c.Close()
 	// Without this, a cancelled build would wait some seconds for the last reports of an engine that does not answer.
@@ -76,13 +76,27 @@ func (b *Builder) solve(ctx context.Context, from provenance, build deployments.
 		return "", context.Cause(ctx)
 	}
 	if err != nil {
-		return "", r.failure(refused, err, s, lines)
+		return "", b.unlessEngineEnded(ctx, r.failure(refused, err, s, lines))
 	}
 	image, err := b.engine.ImageInspect(ctx, name)
 	if err != nil {
-		return "", fmt.Errorf("look up the built image: %w", err)
+		return "", away(ctx, waitsForEngine, fmt.Errorf("look up the built image: %w", err))
 	}
 	return image.ID, nil
+}
+
+// unlessEngineEnded returns how a build failed, unless the engine is not there any more: one that shuts down kills what it runs, and a step that was
+// killed looks like one that failed.
+func (b *Builder) unlessEngineEnded(ctx context.Context, failed error) error {
+	if deployments.FaultOf(failed) == nil {
+		return failed
+	}
+	limited, cancel := context.WithTimeout(ctx, tidyTime)
+	defer cancel()
+	if _, err := b.engine.Ping(limited); err != nil {
+		return away(ctx, waitsForEngine, fmt.Errorf("%v, when the engine ended: %w", failed, err))
+	}
+	return failed
 }
 
 // buildkit returns a connection to the engine's BuildKit, for one build.
