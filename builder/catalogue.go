@@ -13,19 +13,52 @@ import (
 // maxAnswer is the largest answer of the registry that is read, in bytes. A page of the catalogue holds a thousand names.
 const maxAnswer = 4 << 20
 
+// Who is waited for, as people read it after "waits for".
+const (
+	waitsForRegistry = "the registry"
+	waitsForStorage  = "the registry's storage"
+)
+
+// blamed returns who is waited for after the registry answered with the status. The embedded one answers 503 while its storage is away, 507 while the
+// disk of its folder is full, and 500 for what else its storage did.
+func blamed(status int) string {
+	switch {
+	case status == http.StatusInsufficientStorage:
+		return waitsForDisk
+	case status >= http.StatusInternalServerError:
+		return waitsForStorage
+	default:
+		return waitsForRegistry
+	}
+}
+
+// ready asks whether the registry answers and has its storage (OCI distribution specification 1.1, "Determining support"). That it asks for a password
+// is none of this question's business.
+func (b *Builder) ready(ctx context.Context) error {
+	answer, err := b.call(ctx, http.MethodGet, &url.URL{Path: "/v2/"})
+	if err != nil {
+		return away(ctx, waitsForRegistry, fmt.Errorf("ask the registry: %w", err))
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= http.StatusInternalServerError {
+		return away(ctx, blamed(answer.StatusCode), fmt.Errorf("ask the registry: it answered %s", answer.Status))
+	}
+	return nil
+}
+
 // removeFromRegistry deletes a tag (OCI distribution specification 1.1, "Deleting tags"). The manifest stays until a collection.
 func (b *Builder) removeFromRegistry(ctx context.Context, reference string) error {
 	name, tag, _ := strings.Cut(reference, ":")
 	answer, err := b.call(ctx, http.MethodDelete, &url.URL{Path: "/v2/" + name + "/manifests/" + tag})
 	if err != nil {
-		return fmt.Errorf("delete %s in the registry: %w", reference, err)
+		return away(ctx, waitsForRegistry, fmt.Errorf("delete %s in the registry: %w", reference, err))
 	}
 	defer answer.Body.Close()
 	switch answer.StatusCode {
 	case http.StatusAccepted, http.StatusOK, http.StatusNoContent, http.StatusNotFound:
 		return nil
 	default:
-		return fmt.Errorf("delete %s in the registry: it answered %s", reference, answer.Status)
+		return away(ctx, blamed(answer.StatusCode), fmt.Errorf("delete %s in the registry: it answered %s", reference, answer.Status))
 	}
 }
 
@@ -84,7 +117,7 @@ func (b *Builder) pages(ctx context.Context, path string, take func(page []byte)
 		case answer.StatusCode == http.StatusNotFound:
 			return nil
 		case answer.StatusCode != http.StatusOK:
-			return fmt.Errorf("read %s: the registry answered %s", path, answer.Status)
+			return away(ctx, blamed(answer.StatusCode), fmt.Errorf("read %s: the registry answered %s", path, answer.Status))
 		}
 		if err := take(page); err != nil {
 			return fmt.Errorf("read %s: %w", path, err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -22,7 +23,8 @@ import (
 // noCredentials is what the engine takes for a registry without a password: base64 of an empty JSON object.
 var noCredentials = base64.URLEncoding.EncodeToString([]byte("{}"))
 
-// Push implements [deployments.Builder]. All tags of an image have the same manifest. Pushing again is harmless.
+// Push implements [deployments.Builder]. All tags of an image have the same manifest. Pushing again is harmless. What the engine, the registry or its
+// storage did is a [deployments.Unavailable].
 func (b *Builder) Push(ctx context.Context, images []deployments.Image) ([]deployments.Image, error) {
 	out := slices.Clone(images)
 	group, ctx := errgroup.WithContext(ctx)
@@ -44,21 +46,36 @@ func (b *Builder) Push(ctx context.Context, images []deployments.Image) ([]deplo
 	return out, nil
 }
 
-// A pushMessage is what of the engine's stream of progress matters: an error, or the result (Engine API, POST /images/{name}/push).
+// A pushMessage is what of the engine's stream of progress matters: an error, that it tries again, or the result (Engine API, POST
+// /images/{name}/push).
 type pushMessage struct {
-	Error string           `json:"error"`
-	Aux   types.PushResult `json:"aux"`
+	Error  string           `json:"error"`
+	Status string           `json:"status"`
+	Aux    types.PushResult `json:"aux"`
 }
+
+// again begins what an engine says, each second, while it waits to try a layer again.
+const again = "Retrying in"
 
 // push has the engine push one tag, and returns the digest of the manifest that the registry took. The tag is made again first: a removal that ran
 // beside the build may have taken one that both have.
+//
+// An engine tries each layer five times, for some fifty seconds altogether. So the registry is asked before, and when the engine begins to try again:
+// while its storage is away the push ends at once.
 func (b *Builder) push(ctx context.Context, id, reference string) (string, error) {
 	if err := b.engine.ImageTag(ctx, id, b.onEngine(reference)); err != nil {
-		return "", fmt.Errorf("tag it: %w", err)
+		err = fmt.Errorf("tag it: %w", err)
+		if cerrdefs.IsNotFound(err) {
+			return "", err
+		}
+		return "", away(ctx, waitsForEngine, err)
+	}
+	if err := b.ready(ctx); err != nil {
+		return "", err
 	}
 	stream, err := b.engine.ImagePush(ctx, b.onEngine(reference), image.PushOptions{RegistryAuth: noCredentials})
 	if err != nil {
-		return "", err
+		return "", away(ctx, waitsForEngine, err)
 	}
 	defer stream.Close()
 	var digest string
@@ -67,21 +84,43 @@ func (b *Builder) push(ctx context.Context, id, reference string) (string, error
 		switch err := decoder.Decode(&m); {
 		case errors.Is(err, io.EOF):
 			if digest == "" {
-				return "", errors.New("the engine ended without a digest")
+				return "", away(ctx, waitsForEngine, errors.New("the engine ended without a digest"))
 			}
 			return digest, nil
 		case err != nil:
-			return "", err
+			return "", away(ctx, waitsForEngine, err)
 		case m.Error != "":
-			return "", errors.New(m.Error)
+			return "", b.refused(ctx, m.Error)
+		case strings.HasPrefix(m.Status, again):
+			if err := b.ready(ctx); err != nil {
+				return "", err
+			}
 		case m.Aux.Digest != "":
 			digest = m.Aux.Digest
 		}
 	}
 }
 
+// refused says who is waited for after the engine ended a push with the words. It repeats the status of what the registry answered, and where it got no
+// answer, the registry itself tells more.
+func (b *Builder) refused(ctx context.Context, words string) error {
+	err := errors.New(words)
+	for _, status := range []int{
+		http.StatusInsufficientStorage, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+	} {
+		if strings.Contains(words, fmt.Sprintf("%d %s", status, http.StatusText(status))) {
+			return away(ctx, blamed(status), err)
+		}
+	}
+	var u *deployments.Unavailable
+	if errors.As(b.ready(ctx), &u) {
+		return away(ctx, u.Neighbour, err)
+	}
+	return away(ctx, waitsForRegistry, err)
+}
+
 // Remove implements [deployments.Builder]. On the engine an image goes with its last tag; one that a container uses keeps it, which is an error.
-// Every reference is tried, whatever becomes of the others.
+// Every reference is tried, whatever becomes of the others. What the engine, the registry or its storage did is a [deployments.Unavailable].
 func (b *Builder) Remove(ctx context.Context, references []string) error {
 	b.tagging.Lock()
 	defer b.tagging.Unlock()
@@ -99,16 +138,17 @@ func (b *Builder) Remove(ctx context.Context, references []string) error {
 func (b *Builder) removeFromEngine(ctx context.Context, reference string) error {
 	_, err := b.engine.ImageRemove(ctx, b.onEngine(reference), image.RemoveOptions{PruneChildren: true})
 	if err != nil && !cerrdefs.IsNotFound(err) {
-		return fmt.Errorf("untag %s: %w", reference, err)
+		return away(ctx, waitsForEngine, fmt.Errorf("untag %s: %w", reference, err))
 	}
 	return nil
 }
 
-// References implements [deployments.Builder]. They come sorted, each once.
+// References implements [deployments.Builder]. They come sorted, each once. What the engine, the registry or its storage did is a
+// [deployments.Unavailable].
 func (b *Builder) References(ctx context.Context) ([]string, error) {
 	images, err := b.engine.ImageList(ctx, image.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("list the engine's images: %w", err)
+		return nil, away(ctx, waitsForEngine, fmt.Errorf("list the engine's images: %w", err))
 	}
 	var references []string
 	for _, i := range images {
@@ -120,7 +160,7 @@ func (b *Builder) References(ctx context.Context) ([]string, error) {
 	}
 	stored, err := b.catalogue(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the registry's images: %w", err)
+		return nil, away(ctx, waitsForRegistry, fmt.Errorf("list the registry's images: %w", err))
 	}
 	references = append(references, stored...)
 	slices.Sort(references)
