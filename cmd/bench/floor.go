@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
@@ -193,19 +192,12 @@ func (f *floor) start(ctx context.Context) error {
 func (f *floor) rest(ctx context.Context) error {
 	var errs []error
 	for _, service := range services {
-		err := f.engine.ContainerRemove(ctx, f.network+"-"+service, container.RemoveOptions{Force: true, RemoveVolumes: true})
-		if cerrdefs.IsNotFound(err) {
-			err = nil
-		}
-		errs = append(errs, err)
+		errs = append(errs, tolerant(f.engine.ContainerRemove(ctx, f.network+"-"+service, container.RemoveOptions{Force: true, RemoveVolumes: true})))
 	}
-	if err := f.engine.NetworkRemove(ctx, f.network); !cerrdefs.IsNotFound(err) {
-		errs = append(errs, err)
-	}
+	errs = append(errs, tolerant(f.engine.NetworkRemove(ctx, f.network)))
 	for _, service := range services {
-		if _, err := f.engine.ImageRemove(ctx, f.image(service), image.RemoveOptions{PruneChildren: true}); !cerrdefs.IsNotFound(err) {
-			errs = append(errs, err)
-		}
+		_, err := f.engine.ImageRemove(ctx, f.image(service), image.RemoveOptions{PruneChildren: true})
+		errs = append(errs, tolerant(err))
 	}
 	return errors.Join(errs...)
 }

@@ -39,9 +39,10 @@ func machine(ctx context.Context, now time.Time) ([]report.Fact, error) {
 		{Name: "memory", Value: memory()},
 		{Name: "kernel", Value: runtime.GOOS + " " + known(fileText("/proc/sys/kernel/osrelease"))},
 		{Name: "load before", Value: known(fileText("/proc/loadavg"))},
-		{Name: "engine", Value: fmt.Sprintf("Docker %s (API %s), %s, containerd %s, cgroup v%s", version.Version, version.APIVersion, info.Driver, containerd(version.Components), info.CgroupVersion)},
+		{Name: "engine", Value: fmt.Sprintf("Docker %s (API %s), %s, containerd %s, cgroup v%s",
+			version.Version, version.APIVersion, info.Driver, containerd(version.Components), info.CgroupVersion)},
 		{Name: "docker command", Value: outputOf(ctx, "docker", "--version") + "; builds with " + dockerBuilds(ctx)},
-		{Name: "docker-compose", Value: outputOf(ctx, "docker-compose", "version", "--short")},
+		{Name: "docker-compose", Value: composeVersion(ctx)},
 		{Name: "git", Value: outputOf(ctx, "git", "--version")},
 		{Name: "Go", Value: runtime.Version()},
 	}, nil
@@ -58,6 +59,15 @@ func dockerBuilds(ctx context.Context) string {
 		return "BuildKit, " + version
 	}
 	return "the classic builder, as there is no buildx"
+}
+
+// composeVersion says which docker-compose the CI script uses.
+func composeVersion(ctx context.Context) string {
+	command, err := composeCommand(ctx)
+	if err != nil {
+		return "missing"
+	}
+	return outputOf(ctx, command[0], append(command[1:], "version", "--short")...)
 }
 
 const unknown = "unknown"

@@ -12,9 +12,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 
@@ -37,6 +37,7 @@ type script struct {
 	registry *registry.Registry
 	dir      string
 	file     string
+	compose  []string // the command
 	project  string
 	port     int
 	rounds   int
@@ -46,13 +47,16 @@ var _ contestant = (*script)(nil)
 
 // openScript starts a registry for the script's images. Close removes what the script left.
 func openScript(ctx context.Context, w *world, engine *client.Client) (*script, error) {
-	for _, program := range []string{"bash", "git", "docker", "docker-compose"} {
+	for _, program := range []string{"bash", "git", "docker"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, fmt.Errorf("the CI script needs %s: %w; `.ci/prepare bench` installs it", program, err)
 		}
 	}
-	s := &script{world: w, engine: engine, dir: filepath.Join(w.dir, "script"), project: "vitrine-bench-" + w.name}
-	var err error
+	compose, err := composeCommand(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &script{world: w, engine: engine, dir: filepath.Join(w.dir, "script"), compose: compose, project: "vitrine-bench-" + w.name}
 	if s.port, err = freePort(); err != nil {
 		return nil, err
 	}
@@ -65,6 +69,18 @@ func openScript(ctx context.Context, w *world, engine *client.Client) (*script, 
 	}
 	s.registry, err = registry.Start(ctx, registry.Config{Root: filepath.Join(s.dir, "registry"), Listen: "127.0.0.1:0"})
 	return s, err
+}
+
+// composeCommand returns docker-compose, or docker's plugin where only that is there.
+func composeCommand(ctx context.Context) ([]string, error) {
+	_, err := exec.LookPath("docker-compose")
+	if err == nil {
+		return []string{"docker-compose"}, nil
+	}
+	if exec.CommandContext(ctx, "docker", "compose", "version").Run() == nil {
+		return []string{"docker", "compose"}, nil
+	}
+	return nil, fmt.Errorf("the CI script needs docker-compose: %w; `.ci/prepare bench` installs it", err)
 }
 
 func (s *script) name() string { return "the CI script" }
@@ -106,6 +122,10 @@ func (s *script) round(ctx context.Context, text string) (trial, error) {
 func (s *script) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Dir = s.dir
+	// In a group of its own it does not get the terminal's Ctrl-C, and what it started ends with it.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
+	command.WaitDelay = patience
 	command.Env = append(os.Environ(), "LC_ALL=C", "REGISTRY="+s.registry.Addr(), "TAG="+scriptTag, "PROJECT="+s.project, "PORT="+strconv.Itoa(s.port))
 	return command
 }
@@ -169,10 +189,7 @@ func (s *script) remove(ctx context.Context, old []string) error {
 
 func (s *script) removeImage(ctx context.Context, name string) error {
 	_, err := s.engine.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
-	if err != nil && !cerrdefs.IsNotFound(err) {
-		return fmt.Errorf("remove image %s: %w", name, err)
-	}
-	return nil
+	return tolerant(err)
 }
 
 // rest does nothing: what the script started is what it leaves running, as Vitrine does.
@@ -184,7 +201,8 @@ func (s *script) Close() error {
 	defer cancel()
 	file := filepath.Join(s.dir, "ci.yaml")
 	err := os.WriteFile(file, []byte(stack(s.world.base)["ci.yaml"]), 0o600)
-	if out, failed := s.command(ctx, "docker-compose", "--project-name", s.project, "--file", file, "down").CombinedOutput(); failed != nil {
+	down := append(s.compose[1:len(s.compose):len(s.compose)], "--project-name", s.project, "--file", file, "down")
+	if out, failed := s.command(ctx, s.compose[0], down...).CombinedOutput(); failed != nil {
 		err = errors.Join(err, fmt.Errorf("remove the CI script's stack: %w: %s", failed, out))
 	}
 	for _, tag := range s.tags() {

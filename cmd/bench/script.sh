@@ -18,6 +18,6 @@ for service in web api; do
 done
 
 echo "up $EPOCHREALTIME"
-docker-compose --project-name "$PROJECT" --file ci.yaml up --detach
+$COMPOSE --project-name "$PROJECT" --file ci.yaml up --detach
 
 echo "end $EPOCHREALTIME"

@@ -60,10 +60,11 @@ func answers(text string) string {
 	return strings.ReplaceAll(page(text), "{{stock}}", "12")
 }
 
-// buildShop builds the services' binary, static, into the folder dir, and returns its path.
-func buildShop(ctx context.Context, dir string) (string, error) {
+// buildShop builds the services' binary, static, into the folder dir, and returns its path. Each world has a binary of its own, so that no other's images
+// are taken for its own.
+func buildShop(ctx context.Context, dir, world string) (string, error) {
 	path := filepath.Join(dir, "shop")
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "vitrine/cmd/bench/shop")
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-X main.world="+world, "-o", path, "vitrine/cmd/bench/shop")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the services' binary: %w: %s", err, out)

@@ -168,7 +168,7 @@ func (w *world) quietly(ctx context.Context, branch, text string) (sha string, e
 }
 
 func (w *world) importBase(ctx context.Context) error {
-	shop, err := buildShop(ctx, w.dir)
+	shop, err := buildShop(ctx, w.dir, w.name)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (w *world) clean() (err error) {
 	if known == nil {
 		err = errors.Join(err, w.removeStacks(ctx, instance), w.removeImages(ctx, b))
 	}
-	return errors.Join(err, b.RemoveImported(ctx, w.base))
+	return errors.Join(err, w.removeBuilt(ctx))
 }
 
 func (w *world) removeStacks(ctx context.Context, instance string) error {

@@ -19,6 +19,9 @@ const (
 	stockFile = "/srv/stock.txt"
 )
 
+// world is set when the binary is built, and makes its image differ from that of any other run.
+var world string
+
 func main() {
 	// The first process of a container has no default action for signals.
 	stop := make(chan os.Signal, 1)
@@ -40,6 +43,7 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
+	fmt.Println("world", world)
 	return http.ListenAndServe(":8080", handler)
 }
 
