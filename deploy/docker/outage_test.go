@@ -260,7 +260,12 @@ func TestFrozenEngine(t *testing.T) {
 	<-started
 	o.until("web runs", func() bool { return strings.Contains(o.states(d)["web"], "running") })
 	o.host.Freeze()
-	waitsFor(t, <-up, neighbourEngine)
+	select {
+	case err := <-up:
+		waitsFor(t, err, neighbourEngine)
+	case <-time.After(2 * makeTimeout):
+		t.Error("an engine that never answers holds Up up")
+	}
 	waitsFor(t, o.Watch(t.Context(), func() { t.Error("a frozen engine counts as connected") }, func(int64) {}), neighbourEngine)
 	o.host.Thaw()
 	if err := o.Down(t.Context(), d.ID); err != nil {

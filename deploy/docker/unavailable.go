@@ -160,10 +160,18 @@ type tied struct{}
 // tieConnections has the client's connections end with the contexts that are marked. Over TLS the client dials by itself.
 func tieConnections(c *client.Client) error {
 	t, ok := c.HTTPClient().Transport.(*http.Transport)
-	if !ok || t.DialContext == nil {
+	if !ok || t.TLSClientConfig != nil {
 		return nil
 	}
 	dial := t.DialContext
+	if dial == nil {
+		//lint:ignore SA1019 it is what the engine's client sets
+		plain := t.Dial
+		if plain == nil {
+			return nil
+		}
+		dial = func(_ context.Context, network, address string) (net.Conn, error) { return plain(network, address) }
+	}
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err == nil && ctx.Value(tied{}) != nil {
