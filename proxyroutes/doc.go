@@ -7,5 +7,6 @@
 //	vitrine:wildcard:<host>  the same for the wildcard that leads to the lobby
 //	vitrine:version          the version of the vitrine: keys
 //
-// [Records] writes them, fenced by the revision, and keeps a [Table] of everything that Redis holds, foreign records too.
+// [Records] writes them, fenced by the revision, and keeps a [Table] of everything that Redis holds, foreign records too. While Redis is away the
+// Table serves what it knew and what is written meanwhile; Redis gets that when it is back, and what it had of ours when it comes back without it.
 package proxyroutes

@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,51 +14,8 @@ import (
 
 	"vitrine/deployments"
 	"vitrine/proxyroutes"
+	"vitrine/proxyroutes/redistest"
 )
-
-// A redisServer is a real one, which keeps nothing.
-type redisServer struct {
-	t       *testing.T
-	port    int
-	process *exec.Cmd
-}
-
-func newRedis(t *testing.T) *redisServer {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("starts a redis-server")
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &redisServer{t: t, port: listener.Addr().(*net.TCPAddr).Port}
-	listener.Close()
-	t.Cleanup(s.stop)
-	return s
-}
-
-func (s *redisServer) url() string { return fmt.Sprintf("redis://127.0.0.1:%d", s.port) }
-
-func (s *redisServer) start() {
-	s.t.Helper()
-	s.process = exec.Command("redis-server", "--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.t.TempDir())
-	if err := s.process.Start(); err != nil {
-		s.t.Fatalf("these tests need a redis-server: %v", err)
-	}
-	eventually(s.t, "redis-server answers", func() bool { return proxyroutes.Ping(s.t.Context(), s.url()) == nil })
-}
-
-func (s *redisServer) stop() {
-	if s.process == nil {
-		return
-	}
-	if err := s.process.Process.Kill(); err != nil {
-		s.t.Errorf("kill redis-server: %v", err)
-	}
-	_ = s.process.Wait() // says that it was killed
-	s.process = nil
-}
 
 // A crowd asks for hosts all the time, and complains of every answer that is not the one expected.
 type crowd struct {
@@ -150,9 +105,8 @@ func (c *crowd) leave() {
 // Redis is killed under load, stays away for a few seconds, and comes back empty: no request to a known host fails, and what is deployed or removed
 // meanwhile is served or gone at once.
 func TestRedisIsAwayUnderLoad(t *testing.T) {
-	server := newRedis(t)
-	server.start()
-	h := openOn(t, server.url())
+	server := redistest.Start(t)
+	h := openOn(t, server.URL())
 	h.state = func(label string) (deployments.HostState, error) {
 		if label == "building" {
 			return deployments.HostState{Status: deployments.HostBuilding}, nil
@@ -175,7 +129,7 @@ func TestRedisIsAwayUnderLoad(t *testing.T) {
 	crowd.hear(t, 200)
 
 	for round := range 2 {
-		server.stop()
+		server.Stop()
 		began := time.Now()
 		changed, removed, added := fmt.Sprint("shop-pr-", round), fmt.Sprint("shop-pr-", 5+round), fmt.Sprint("shop-new-", round)
 		crowd.expect(changed, "200 one", "200 two")
@@ -188,7 +142,7 @@ func TestRedisIsAwayUnderLoad(t *testing.T) {
 		crowd.expect(added, "200 two")
 		eventually(t, "three seconds have passed", func() bool { return time.Since(began) > 3*time.Second || t.Failed() })
 		crowd.hear(t, 200)
-		server.start()
+		server.Restart(true)
 		eventually(t, "Redis has the new route", func() bool {
 			hosts, err := h.records.Hosts(t.Context())
 			return err == nil && len(hosts) == 11 || t.Failed()
