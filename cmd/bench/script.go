@@ -111,7 +111,10 @@ func (s *script) round(ctx context.Context, text string) (trial, error) {
 		ended <- err
 	}()
 	at, err := newVisitor(fmt.Sprintf("http://127.0.0.1:%d/", s.port), "").sees(ctx, answers(text))
-	if err := errors.Join(<-ended, err); err != nil {
+	if failed := <-ended; failed != nil {
+		return trial{}, failed
+	}
+	if err != nil {
 		return trial{}, err
 	}
 	phases, err := scriptPhases(out.String(), at)
@@ -126,7 +129,8 @@ func (s *script) command(ctx context.Context, name string, args ...string) *exec
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
 	command.WaitDelay = patience
-	command.Env = append(os.Environ(), "LC_ALL=C", "REGISTRY="+s.registry.Addr(), "TAG="+scriptTag, "PROJECT="+s.project, "PORT="+strconv.Itoa(s.port))
+	command.Env = append(os.Environ(), "LC_ALL=C", "REGISTRY="+s.registry.Addr(), "TAG="+scriptTag, "COMPOSE="+strings.Join(s.compose, " "),
+		"PROJECT="+s.project, "PORT="+strconv.Itoa(s.port))
 	return command
 }
 

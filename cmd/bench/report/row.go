@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // A Row is one thing that was measured and what came of it.
@@ -29,9 +30,10 @@ type Line struct {
 // Holds is the verdict on a bound that was met.
 const Holds = "holds"
 
-// Missing returns the row of something that could not be measured.
+// Missing returns the row of something that could not be measured. Of the reason it has the first line.
 func Missing(title, what string, why error) Row {
-	return Row{Title: title, What: what, Result: "-", Bound: "-", Verdict: "not measured: " + why.Error()}
+	reason, _, _ := strings.Cut(why.Error(), "\n")
+	return Row{Title: title, What: what, Result: "-", Bound: "-", Verdict: "not measured: " + reason}
 }
 
 // Compare returns the row of two contestants of whom the first may take at most bound times what the second takes, by their medians.
