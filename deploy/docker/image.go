@@ -174,7 +174,11 @@ func (r *Runtime) registryError(ctx context.Context, s deploy.Service, err error
 // declined reports whether an engine's message in the middle of a pull says that the registry has the image not, or not for us, or not in a form that
 // the engine can use. Such messages carry no status (distribution spec, "Error Codes"; moby distribution/).
 func declined(message string) bool {
-	for _, part := range []string{"manifest unknown", "no matching manifest", "unauthorized", "access denied", "access to the resource is denied", "unsupported media type"} {
+	for _, part := range []string{
+		"manifest unknown", "no matching manifest", "unauthorized", "access denied", "access to the resource is denied", "unsupported media type",
+		// What answers is no registry, but it says as much.
+		"error parsing HTTP 401", "error parsing HTTP 403", "error parsing HTTP 404",
+	} {
 		if strings.Contains(message, part) {
 			return true
 		}

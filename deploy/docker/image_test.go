@@ -3,7 +3,10 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -128,6 +131,72 @@ func TestPulledImage(t *testing.T) {
 	})
 	if c := got.Containers[0]; c.Image != found.ID || c.Port != 3000 {
 		t.Errorf("the image is planned as %s at port %d, want %s at 3000", c.Image, c.Port, found.ID)
+	}
+}
+
+// TestRegistryAway holds that only a registry's answer is the user's fault, not that there is none.
+func TestRegistryAway(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	says := func(status int) *httptest.Server {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v2/" {
+				http.Error(w, "{}", status)
+			}
+		}))
+		t.Cleanup(server.Close)
+		return server
+	}
+	for name, test := range map[string]struct {
+		server *httptest.Server
+		fault  bool
+	}{
+		"closed":            {closed, false},
+		"broken":            {says(http.StatusInternalServerError), false},
+		"in maintenance":    {says(http.StatusServiceUnavailable), false},
+		"out of patience":   {says(http.StatusTooManyRequests), false},
+		"without the image": {says(http.StatusNotFound), true},
+		"for members only":  {says(http.StatusUnauthorized), true},
+	} {
+		s := deploy.Service{Name: "web", Image: strings.TrimPrefix(test.server.URL, "http://") + "/acme/shop:1"}
+		named, err := reference.ParseNormalizedNamed(s.Image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, asked := b.asked(t.Context(), s, named)
+		for did, err := range map[string]error{"ask": asked, "pull": b.pull(t.Context(), s, named)} {
+			if test.fault {
+				if deployments.FaultOf(err) == nil {
+					t.Errorf("%s a registry %s: got %v, want a Fault", did, name, err)
+				}
+				continue
+			}
+			waitsFor(t, err, "the registry of "+s.Image)
+		}
+	}
+}
+
+// TestRegistryError holds whose fault an engine's message about a pull is.
+func TestRegistryError(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const own, usual = "registry.test/acme/shop:1", "acme/shop:1"
+	for _, test := range []struct{ image, message, neighbour string }{ // no neighbour: the user
+		{own, "dial tcp: lookup registry.test: no such host", ""},
+		{usual, "dial tcp: lookup registry: no such host", "the registry of " + usual},
+		{own, "dial tcp: lookup registry.test: server misbehaving", "the registry of " + own},
+		{own, "net/http: TLS handshake timeout", "the registry of " + own},
+		{own, "no matching manifest for linux/arm64/v8 in the manifest list entries", ""},
+		{own, "failed to register layer: Error processing tar file(exit status 1): write /lib/x: no space left on device", neighbourDisk},
+	} {
+		err := b.registryError(t.Context(), deploy.Service{Name: "web", Image: test.image}, fmt.Errorf("pull: %w", errors.New(test.message)))
+		if test.neighbour != "" {
+			waitsFor(t, err, test.neighbour)
+		} else if deployments.FaultOf(err) == nil {
+			t.Errorf("%s: got %v, want a Fault", test.message, err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Config struct {
 // A Runtime runs deployments on one engine. Its methods may be called side by side.
 type Runtime struct {
 	client       *client.Client
+	door         *client.Client // asks on a connection of its own each time
 	instance     string
 	rule         deployments.ImageRule
 	startTimeout time.Duration
@@ -53,20 +55,24 @@ func New(c Config) (*Runtime, error) {
 	if c.Host != "" {
 		opts = append(opts, client.WithHost(c.Host))
 	}
-	engine, err := client.NewClientWithOpts(append(opts, tieConnections)...)
+	engine, err := client.NewClientWithOpts(slices.Concat(opts, []client.Opt{tieConnections})...)
 	if err != nil {
 		return nil, fmt.Errorf("set up docker at %q: %w", c.Host, err)
+	}
+	door, err := client.NewClientWithOpts(slices.Concat(opts, []client.Opt{anew})...)
+	if err != nil {
+		return nil, fmt.Errorf("set up docker at %q: %w", c.Host, errors.Join(err, engine.Close()))
 	}
 	log := c.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Runtime{client: engine, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, log: log, patience: defaultPatience()}, nil
+	return &Runtime{client: engine, door: door, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, log: log, patience: defaultPatience()}, nil
 }
 
 // Close ends the connections to the engine. What runs there goes on.
 func (r *Runtime) Close() error {
-	if err := r.client.Close(); err != nil {
+	if err := errors.Join(r.client.Close(), r.door.Close()); err != nil {
 		return fmt.Errorf("close docker client: %w", err)
 	}
 	return nil

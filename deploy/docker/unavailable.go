@@ -87,15 +87,15 @@ func (r *Runtime) briefly(ctx context.Context, do func(context.Context) error) e
 func (r *Runtime) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.patience.timeout)
 	defer cancel()
-	if _, err := r.client.Ping(ctx); err != nil {
+	if _, err := r.door.Ping(ctx); err != nil {
 		return &deployments.Unavailable{Neighbour: neighbourEngine, Err: fmt.Errorf("no Docker engine answers at %s: %w", r.client.DaemonHost(), err)}
 	}
 	return nil
 }
 
 // steady returns nil where the engine is there to stay. It is asked before a service is blamed: an engine that ends takes its containers with it, and
-// some tell of their exits until the last moment. An engine closes its door before it stops the first container, so that whoever saw such an exit
-// finds the door closed; the second look is for when both were killed at once.
+// tells of their exits, and answers on connections that it has, until the last moment. It closes its door before it stops the first container, so that
+// whoever saw such an exit finds the door closed; the second look is for when both were killed at once.
 func (r *Runtime) steady(ctx context.Context) error {
 	if err := r.answers(ctx); err != nil {
 		return err
@@ -151,6 +151,14 @@ func (r *Runtime) diskFull(ctx context.Context) bool {
 		return false
 	}
 	return uint64(fs.Bavail)*uint64(fs.Bsize) < fullBelow || fs.Files > 0 && fs.Ffree == 0
+}
+
+// anew has the client make a connection for each call.
+func anew(c *client.Client) error {
+	if t, ok := c.HTTPClient().Transport.(*http.Transport); ok {
+		t.DisableKeepAlives = true
+	}
+	return nil
 }
 
 // tied marks the context of a call that takes its connection over. The engine's client lets go of the context there, and would wait for an engine

@@ -244,8 +244,17 @@ func (e *Engine) removeGroups() error {
 		})
 		errs = append(errs, err)
 		for _, group := range slices.Backward(groups) {
-			errs = append(errs, syscall.Rmdir(group))
+			errs = append(errs, removeGroup(group))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeGroup removes a control group. It is busy for a moment after its last process has ended.
+func removeGroup(group string) error {
+	for deadline := time.Now().Add(stopTime); ; time.Sleep(pause) {
+		if err := syscall.Rmdir(group); !errors.Is(err, syscall.EBUSY) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
