@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,10 +38,12 @@ func (s *sampleWeb) Run(ctx context.Context, to console) error {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		stock, err := fetch(r.Context(), s.API+"/stock")
-		if err != nil {
-			http.Error(w, "ask api for the stock: "+err.Error(), http.StatusBadGateway)
-			return
+		var stock []byte
+		if bytes.Contains(page, []byte("{{stock}}")) {
+			if stock, err = fetch(r.Context(), s.API+"/stock"); err != nil {
+				http.Error(w, "ask api for the stock: "+err.Error(), http.StatusBadGateway)
+				return
+			}
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, strings.NewReplacer("{{stock}}", string(stock), "{{commit}}", os.Getenv("VITRINE_SHA")).Replace(string(page)))

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 
 	_ "modernc.org/sqlite"
 
+	"vitrine/bot"
 	"vitrine/bot/githubsim"
 	"vitrine/bot/githubsim/conformance"
 	"vitrine/builder"
@@ -172,6 +174,32 @@ func (w *world) story() *story {
 		say:    w.Logf,
 		left:   w.left,
 	}
+}
+
+// A webhook is one delivery as GitHub sends it.
+type webhook struct {
+	guid, event string
+	body        []byte
+}
+
+// post sends a webhook to serve, signed, and returns the answer.
+func (w *world) post(ctx context.Context, client *http.Client, h webhook) (status int, text string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d%s", w.port, bot.WebhookPath), bytes.NewReader(h.body))
+	if err != nil {
+		return 0, "", err
+	}
+	for name, value := range map[string]string{
+		"Content-Type": "application/json", "X-GitHub-Event": h.event, "X-GitHub-Delivery": h.guid, "X-Hub-Signature-256": sign(string(h.body), "secret"),
+	} {
+		request.Header.Set(name, value)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	return response.StatusCode, strings.TrimSpace(string(answer)), err
 }
 
 // query reads one value from serve's database, which another process has open; the zero value where there is no row yet.
