@@ -27,39 +27,61 @@ func (a *attempt) consult(ctx context.Context) (bool, error) {
 		}
 		return false, fmt.Errorf("%w: %s", ErrSuperseded, cause)
 	}
-	return a.adopt(ctx, Head{Open: true, Source: source, Title: head.Title})
+	if err := a.adopt(ctx, Head{Open: true, Source: source, Title: head.Title}); err != nil {
+		return false, err
+	}
+	live, err := a.servesAlready(ctx)
+	if err != nil || !live {
+		return err == nil, err
+	}
+	a.d.Phase, a.d.Reason = Ready, source.ShortSHA()+" is live already"
+	return false, a.Store.Settle(ctx, a.d)
 }
 
 // withoutForge goes on with the commit that the event named, once the forge has been silent for long enough; err is what came of asking it. Git may
-// still answer. What an event asks for is never a fork's: those become no want (Want.Skip).
+// still answer. It does so once for each generation, which stays due: a late event may have named an old commit, or one of a pull request that was
+// closed. What an event asks for is never a fork's: those become no want (Want.Skip).
 func (a *attempt) withoutForge(ctx context.Context, err error) (bool, error) {
 	var u *Unavailable
 	source := a.env.Source()
-	if ctx.Err() != nil || !errors.As(err, &u) || source.SHA == "" || a.Now().Before(a.forgeGivenUpAt(a.env.ID)) {
+	if ctx.Err() != nil || !errors.As(err, &u) || source.SHA == "" || a.Now().Before(a.forgeGivenUpAt(a.env.ID)) || !a.firstGuess() {
 		return false, err
+	}
+	if live, readErr := a.servesAlready(ctx); readErr != nil || live {
+		return false, errors.Join(err, readErr)
 	}
 	a.log.Warn("the forge does not answer; going on with the commit of the event", "source", source.ShortSHA(), "error", err)
-	return a.adopt(ctx, Head{Open: true, Source: source})
+	a.d.Unconfirmed = true
+	if err := a.adopt(ctx, Head{Open: true, Source: source}); err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
-// adopt records the head that is deployed, unless its commit is live already.
-func (a *attempt) adopt(ctx context.Context, head Head) (bool, error) {
-	a.d.Source = head.Source
-	if err := a.Store.Adopt(ctx, a.d, head); err != nil {
-		return false, err
+// firstGuess reports, once, that no attempt at this generation has gone on without the forge.
+func (a *attempt) firstGuess() bool {
+	a.Controller.mu.Lock()
+	defer a.Controller.mu.Unlock()
+	if a.guessed[a.env.ID] == a.env.Generation {
+		return false
 	}
+	a.guessed[a.env.ID] = a.env.Generation
+	return true
+}
+
+// adopt records the head that is deployed.
+func (a *attempt) adopt(ctx context.Context, head Head) error {
+	a.d.Source = head.Source
+	return a.Store.Adopt(ctx, a.d, head)
+}
+
+// servesAlready reports whether the attempt's commit is live, and nobody asked for it to be deployed again.
+func (a *attempt) servesAlready(ctx context.Context) (bool, error) {
 	if a.env.Live == 0 || a.env.Force {
-		return true, nil
+		return false, nil
 	}
 	live, err := a.Store.Deployment(ctx, a.env.Live)
-	if err != nil {
-		return false, err
-	}
-	if live.Source.SHA != head.Source.SHA {
-		return true, nil
-	}
-	a.d.Phase, a.d.Reason = Ready, head.Source.ShortSHA()+" is live already"
-	return false, a.Store.Settle(ctx, a.d)
+	return live.Source.SHA == a.d.Source.SHA, err
 }
 
 // head returns what the forge says of the environment now. What was given by hand has no forge to ask.

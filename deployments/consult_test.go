@@ -41,13 +41,53 @@ func TestForgeSilent(t *testing.T) {
 				}
 				h.pass(3 * time.Second)
 				h.wantLive(1, 2)
+				built := h.called("Builder.Build")
+				h.pass(3 * time.Minute)
+				if n := h.called("Builder.Build"); n != built {
+					t.Errorf("it was built %d times more", n-built)
+				}
 				h.when("Forge.Head", nil)
-				h.pushed(1, 3)
 				h.settled()
 				h.wantLive(1, 3)
 			})
 		})
 	}
+}
+
+// What was deployed without the forge's word is not deployed again where it says the same.
+func TestForgeConfirms(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.when("Forge.Head", func(context.Context, string) error { return errAway })
+		h.pushed(1, 1)
+		h.until("it is live", func() bool { return h.env(1).Live != 0 })
+		h.pass(time.Minute)
+		h.when("Forge.Head", nil)
+		h.settled()
+		h.wantLive(1, 1)
+		if n := h.called("Builder.Build"); n != 1 {
+			t.Errorf("it was built %d times, want once", n)
+		}
+		h.wantThere(h.live(1))
+	})
+}
+
+// A commit that fails without the forge's word is built once more when the forge has confirmed it, not before.
+func TestForgeSilentAndTheBuildFails(t *testing.T) {
+	inHouse(t, func(h *house) {
+		fault := &deployments.Fault{Kind: deployments.FaultBuild, Reason: "the command ended with 2"}
+		h.when("Forge.Head", func(context.Context, string) error { return errAway })
+		h.when("Builder.Build", func(context.Context, string) error { return fault })
+		h.pushed(1, 1)
+		h.pass(5 * time.Minute)
+		if n := h.called("Builder.Build"); n != 1 || !h.env(1).Failed {
+			t.Errorf("it was built %d times; the environment is %+v", n, h.env(1))
+		}
+		h.when("Forge.Head", nil)
+		h.settled()
+		if n := h.called("Builder.Build"); n != 2 || !h.env(1).Failed {
+			t.Errorf("it was built %d times; the environment is %+v", n, h.env(1))
+		}
+	})
 }
 
 // Where git is away as well it waits, says for whom, and goes on when the forge is back.

@@ -24,6 +24,9 @@ const (
 	atOnce         = 16
 )
 
+// routesFirstTime bounds how long the start waits for the routes.
+const routesFirstTime = 10 * time.Second
+
 // Config is what a Controller needs to know.
 type Config struct {
 	Domain string // base domain of the previews' hosts
@@ -66,6 +69,7 @@ type Controller struct {
 	reports  *tasks // by environment
 	requests *tasks // by request
 	routing  *tasks // a single one
+	restores *tasks // by deployment
 
 	mu       sync.Mutex
 	failures map[string]failure  // of work that has no row to count in, by what it is
@@ -74,6 +78,11 @@ type Controller struct {
 	doubtful bool                // a host's record may differ from what the Store says
 	strays   map[string]bool     // image references that nothing owned at the last sweep
 	silent   map[int64]time.Time // since when the forge does not say what it has, by environment
+	guessed  map[int64]int64     // the generation that was last deployed without the forge's word, by environment
+
+	liveDoubtful bool             // any live deployment may have stopped
+	stopped      map[int64]bool   // deployments that a container of has ended
+	sick         map[int64]string // what the history said of live deployments that do not run
 }
 
 // A failure is how often something failed in a row, and when it may be tried again.
@@ -94,6 +103,9 @@ func NewController(c Config, p Ports) *Controller {
 		reported: make(map[int64]time.Time),
 		strays:   make(map[string]bool),
 		silent:   make(map[int64]time.Time),
+		guessed:  make(map[int64]int64),
+		stopped:  make(map[int64]bool),
+		sick:     make(map[int64]string),
 	}
 }
 
@@ -104,7 +116,8 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	c.attempts, c.removals, c.pushes = newTasks(base, attemptsAtOnce), newTasks(base, atOnce), newTasks(base, pushesAtOnce)
-	c.reports, c.requests, c.routing = newTasks(base, atOnce), newTasks(base, atOnce), newTasks(base, 1)
+	c.reports, c.requests, c.routing, c.restores = newTasks(base, atOnce), newTasks(base, atOnce), newTasks(base, 1), newTasks(base, atOnce)
+	c.routesFirst(ctx)
 	c.sweep(ctx, true)
 
 	schedule := cron.New(cron.WithChain(cron.SkipIfStillRunning(cron.DiscardLogger)))
@@ -118,13 +131,25 @@ func (c *Controller) Run(ctx context.Context) error {
 		}
 	}
 	schedule.Start()
+	var watching sync.WaitGroup
+	watching.Go(func() { c.watch(ctx) })
 	c.dispatch(ctx)
+	watching.Wait()
 	<-schedule.Stop().Done()
 	stop(errShutdown)
-	for _, t := range []*tasks{c.requests, c.attempts, c.pushes, c.removals, c.routing, c.reports} {
+	for _, t := range []*tasks{c.requests, c.attempts, c.pushes, c.removals, c.routing, c.restores, c.reports} {
 		t.wait()
 	}
 	return nil
+}
+
+// routesFirst has visitors served before the first sweep, which may wait for neighbours. What fails is made up for after it.
+func (c *Controller) routesFirst(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, routesFirstTime)
+	defer cancel()
+	if err := c.reconcileRoutes(bounded); err != nil && ctx.Err() == nil {
+		c.Log.Warn("write all routes", "error", err)
+	}
 }
 
 // Accept takes in what a delivery asks for. When it returns nil, that is on disk and will be done.
@@ -171,7 +196,7 @@ func (c *Controller) dispatch(ctx context.Context) {
 func (c *Controller) startDue(ctx context.Context) (time.Time, error) {
 	next := soonest(c.Now().Add(time.Minute), c.nextRecall())
 	for _, start := range []func(context.Context) (time.Time, error){
-		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes, c.startRoutes,
+		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes, c.startRoutes, c.startRestores,
 	} {
 		at, err := start(ctx)
 		if err != nil {

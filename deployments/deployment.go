@@ -12,6 +12,8 @@ type Deployment struct {
 	Environment int64
 	Generation  int64
 	Source      Source
+	// Unconfirmed says that the forge had not said whether Source is the head. It is not stored.
+	Unconfirmed bool
 	Phase       Phase
 	Reason      string // why it ended as it did, in a plain sentence
 	Fault       *Fault // set when Phase is Failed

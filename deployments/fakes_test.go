@@ -23,6 +23,9 @@ type world struct {
 	// the call is about, or what else tells calls of that name apart.
 	on map[string]func(ctx context.Context, about string) error
 
+	broken chan struct{} // takes the connection to the engine away
+	ended  chan int64    // has a container of a deployment end
+
 	heads      map[string]deployments.Head  // what the forge says, by Origin.Key
 	there      map[int64]string             // what a deployment has at the engine: "network" or "containers"
 	engine     map[string]bool              // tags
@@ -63,7 +66,7 @@ var (
 
 func newWorld() *world {
 	return &world{
-		on:    make(map[string]func(context.Context, string) error),
+		on: make(map[string]func(context.Context, string) error), broken: make(chan struct{}), ended: make(chan int64),
 		heads: make(map[string]deployments.Head), there: make(map[int64]string),
 		engine: make(map[string]bool), registry: make(map[string]bool), routes: make(map[string]deployments.Route),
 		variables: make(map[string]map[string]string), calls: make(map[string]int), inside: make(map[string]int), most: make(map[string]int),
@@ -322,6 +325,35 @@ func (w *world) Down(ctx context.Context, deployment int64) error {
 	defer w.mu.Unlock()
 	delete(w.there, deployment)
 	return nil
+}
+
+// Restore implements [deployments.Runtime].
+func (w *world) Restore(ctx context.Context, d deployments.Deployment) error {
+	if err := w.call(ctx, "Runtime.Restore", d.Source.SHA); err != nil {
+		return err
+	}
+	if w.has(d.ID) != "containers" {
+		return deployments.ErrNotFound
+	}
+	return nil
+}
+
+// Watch implements [deployments.Runtime].
+func (w *world) Watch(ctx context.Context, connected func(), ended func(int64)) error {
+	if err := w.call(ctx, "Runtime.Watch", ""); err != nil {
+		return err
+	}
+	connected()
+	for {
+		select {
+		case id := <-w.ended:
+			ended(id)
+		case <-w.broken:
+			return errAway
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // Inventory implements [deployments.Runtime].

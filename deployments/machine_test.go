@@ -46,7 +46,8 @@ type expected struct {
 func calls() []string {
 	return []string{
 		"Forge.Head", "Forge.Remote", "Builder.Fetch", "Stacks.Read", "Builder.Build", "Builder.Push", "Builder.Remove", "Builder.References",
-		"Runtime.Occupied", "Runtime.Prepare", "Runtime.Plan", "Runtime.Up", "Runtime.Down", "Runtime.Inventory", "Reporter.Report",
+		"Runtime.Occupied", "Runtime.Prepare", "Runtime.Plan", "Runtime.Up", "Runtime.Down", "Runtime.Inventory", "Runtime.Restore", "Runtime.Watch",
+		"Reporter.Report",
 		"Routes.Write", "Routes.Hosts",
 	}
 }
@@ -54,7 +55,8 @@ func calls() []string {
 func drawStep(t *rapid.T) step {
 	return step{
 		What: rapid.SampledFrom([]string{
-			"push", "push", "push", "close", "reopen", "late push", "late close", "destroy", "deploy", "expire", "fail", "fail", "fail", "restart",
+			"push", "push", "push", "close", "reopen", "late push", "late close", "destroy", "deploy", "expire", "fail", "fail", "fail", "silence", "restart",
+			"engine", "vanish",
 		}).Draw(t, "what"),
 		Pull:  rapid.IntRange(1, 3).Draw(t, "pull"),
 		Times: rapid.IntRange(1, 3).Draw(t, "times"),
@@ -143,6 +145,17 @@ func (m *machine) run(s step) {
 		m.fails[s.Call] = s.Times
 		m.turns.Unlock()
 		return
+	case "silence": // long enough for some to go on without the forge
+		m.turns.Lock()
+		m.fails["Forge.Head"] = 10 * s.Times
+		m.turns.Unlock()
+		return
+	case "engine":
+		select {
+		case m.broken <- struct{}{}:
+		case <-time.After(time.Second): // it is not followed just now
+		}
+		return
 	case "restart":
 		m.stop()
 		m.start()
@@ -171,6 +184,17 @@ func (m *machine) run(s step) {
 		old := max(1, p.head-s.Times)
 		p.down = p.down && m.env(s.Pull).Source() == commit(s.Pull, old)
 		m.deliver(s, up(s.Pull, old))
+	case "vanish":
+		id := m.env(s.Pull).Live
+		m.mu.Lock()
+		if m.there[id] != "" {
+			m.there[id] = "network"
+		}
+		m.mu.Unlock()
+		select {
+		case m.ended <- id:
+		case <-time.After(time.Second):
+		}
 	case "late close":
 		m.deliver(s, closing(s.Pull))
 	case "deploy":

@@ -2,6 +2,7 @@ package deployments
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strconv"
 	"time"
@@ -197,7 +198,7 @@ func (c *Controller) startRoutes(context.Context) (next time.Time, err error) {
 	return next, nil
 }
 
-// reconcileRoutes writes what the Store says. A write that fails from here on is not covered by what it reads, and is doubted anew.
+// reconcileRoutes writes what the Store says of every host. A write that fails from here on is not covered by what it reads, and is doubted anew.
 func (c *Controller) reconcileRoutes(ctx context.Context) error {
 	c.mu.Lock()
 	c.doubtful = false
@@ -206,19 +207,26 @@ func (c *Controller) reconcileRoutes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := c.Routes.Hosts(ctx)
-	if err != nil {
-		return err
-	}
-	present := make(map[string]bool, len(hosts))
-	for _, h := range hosts {
-		present[h] = true
-	}
-	wanted := routes[:0]
+	removed := make(map[string]Route)
+	var wanted []Route
 	for _, r := range routes {
-		if !r.Removed || present[r.Host] {
+		if r.Removed {
+			removed[r.Host] = r
+		} else {
 			wanted = append(wanted, r)
 		}
 	}
-	return c.Routes.Write(ctx, wanted)
+	// What is wanted comes first: the built-in proxy serves it even where Redis does not answer.
+	written := c.Routes.Write(ctx, wanted)
+	hosts, err := c.Routes.Hosts(ctx)
+	if err != nil {
+		return errors.Join(written, err)
+	}
+	var unwanted []Route
+	for _, h := range hosts {
+		if r, ok := removed[h]; ok {
+			unwanted = append(unwanted, r)
+		}
+	}
+	return errors.Join(written, c.Routes.Write(ctx, unwanted))
 }

@@ -71,10 +71,10 @@ type Attempts interface {
 	// Lobby points the environment's hosts that have no live backend at the lobby and returns their records.
 	Lobby(ctx context.Context, environment int64) ([]Route, error)
 	// Switch makes d live, in one transaction: its phase is Ready, the one before is Removing from the time given on, the generation is
-	// observed, the hosts' records have a new revision, and an Event says so. It returns these records.
+	// observed unless d is Unconfirmed, the hosts' records have a new revision, and an Event says so. It returns these records.
 	Switch(ctx context.Context, d Deployment, backends []Backend, removeOldAt time.Time) ([]Route, error)
-	// Settle ends an attempt that did not get ready. With phase Failed, or Ready where the commit was live already, the generation is observed, and
-	// an Event says why; with Superseded or Cancelled it stays due.
+	// Settle ends an attempt that did not get ready. With phase Failed, or Ready where the commit was live already, the generation is observed unless
+	// d is Unconfirmed, and an Event says why; with Superseded or Cancelled it stays due.
 	Settle(ctx context.Context, d Deployment) error
 	// TakeDown settles an intent Gone as far as the records go: live deployments are Removing from now on, hosts' records are marked Removed or, for a
 	// branch's host, given to the next pull request. It returns the records to be written. The generation is observed by TakenDown.
@@ -121,6 +121,9 @@ type PendingReport struct {
 	Live        *Deployment // the one that is served, nil for none
 	Bookmark    string      // the host's label of its branch, where that host is its own
 }
+
+// The ports below return an [*Unavailable] where it is known who is waited for, and a [*Fault] for what the user has to mend. Any other error is a
+// fault of ours.
 
 // A Forge knows the repositories and says how they are now.
 type Forge interface {
@@ -213,13 +216,21 @@ type Runtime interface {
 	Up(ctx context.Context, d Deployment, p Plan, progress func(service, status string)) ([]Backend, error)
 	// Down removes everything that carries the deployment's label. What is not there is no error.
 	Down(ctx context.Context, deployment int64) error
+	// Restore starts again what of a deployment's plan has stopped, in the order of its dependencies, and returns once every service is up as its
+	// check says. Where all of it runs it changes nothing. It returns ErrNotFound where something of the plan is not there any more, and a Fault
+	// where a service does not come up again.
+	Restore(ctx context.Context, d Deployment) error
+	// Watch follows what happens to containers of ours. connected is called once whatever comes next will be told, and ended for each deployment
+	// that a container of has ended, neither of them side by side. It returns when the connection is lost, or ctx is done.
+	Watch(ctx context.Context, connected func(), ended func(deployment int64)) error
 	// Inventory returns the deployments that something outside carries the label of.
 	Inventory(ctx context.Context) ([]int64, error)
 }
 
 // Routes writes the records that a proxy serves.
 type Routes interface {
-	// Write brings each host's record to the route, unless the host has seen a higher revision.
+	// Write brings each host's record to the route, unless the host has seen a higher revision. A route that is refused does not hold up the
+	// others. Where it returns an Unavailable, the built-in proxy serves the routes all the same.
 	Write(ctx context.Context, routes []Route) error
 	// Hosts returns those that have a record of ours.
 	Hosts(ctx context.Context) ([]string, error)

@@ -15,6 +15,7 @@ const sweepTime = time.Minute
 // sweep compares the records with what is outside, removes what belongs to none, and makes due again what is missing. One part that fails
 // does not keep the others from it. At the start nothing is under way, so what nothing owns can go at once.
 func (c *Controller) sweep(ctx context.Context, start bool) {
+	began := c.Now()
 	for what, part := range map[string]func(context.Context) error{
 		"sweep the engine": c.sweepRuntime,
 		"sweep the images": func(ctx context.Context) error { return c.sweepImages(ctx, start) },
@@ -23,6 +24,7 @@ func (c *Controller) sweep(ctx context.Context, start bool) {
 		c.outcome(ctx, what, part(bounded))
 		cancel()
 	}
+	c.Log.Info("swept", "took", c.Now().Sub(began))
 	c.doubtRoutes()
 }
 
@@ -57,19 +59,30 @@ func (c *Controller) sweepRuntime(ctx context.Context) error {
 	}
 	for _, d := range owned {
 		if d.Phase == Ready && d.LiveAt.Before(began) && !there[d.ID] {
-			errs = append(errs, c.redeploy(ctx, d))
+			if err := c.redeploy(ctx, d); !errors.Is(err, errUnderWay) { // the next sweep looks again
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// redeploy asks for a live deployment again whose containers are gone.
+// errUnderWay is returned where an attempt that is due anyway may mend what is to be mended.
+var errUnderWay = errors.New("another attempt is due")
+
+// redeploy asks for a live deployment again whose containers are gone. It returns errUnderWay where that has to wait for an attempt, which may replace
+// it.
 func (c *Controller) redeploy(ctx context.Context, d Deployment) error {
 	e, err := c.Store.Environment(ctx, d.Environment)
 	if err != nil {
 		return err
 	}
-	if e.Live != d.ID || e.Intent != Up || e.Generation > e.Observed {
+	switch {
+	case e.Live != d.ID:
+		return nil
+	case e.Generation > e.Observed:
+		return errUnderWay
+	case e.Intent != Up:
 		return nil
 	}
 	return c.want(ctx, Want{Origin: e.Origin, Source: d.Source, Intent: Up, By: e.By, Force: true, Cause: "its containers were gone"})

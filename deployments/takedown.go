@@ -49,6 +49,7 @@ func (c *Controller) takeDown(ctx context.Context, e Environment) error {
 	}
 	c.mu.Lock()
 	delete(c.silent, e.ID)
+	delete(c.guessed, e.ID)
 	c.mu.Unlock()
 	c.Log.Info("gone", "environment", e.Name, "cause", e.Cause)
 	return nil
@@ -64,7 +65,12 @@ func (c *Controller) remove(ctx context.Context, d Deployment) error {
 
 // clear removes everything outside that belongs to the deployment.
 func (c *Controller) clear(ctx context.Context, d Deployment) error {
-	c.pushes.stop(d.ID, errors.New("the deployment is removed"))
+	removed := errors.New("the deployment is removed")
+	c.pushes.stop(d.ID, removed)
+	c.restores.stop(d.ID, removed)
+	c.mu.Lock()
+	delete(c.sick, d.ID)
+	c.mu.Unlock()
 	if err := c.Runtime.Down(ctx, d.ID); err != nil {
 		return away("the Docker engine", fmt.Errorf("remove deployment %d: %w", d.ID, err))
 	}

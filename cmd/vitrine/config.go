@@ -15,6 +15,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/golang-jwt/jwt/v4"
+
+	"vitrine/builder/registry"
 )
 
 // settings are what `serve` can be told: as flag --x-y, environment variable VITRINE_X_Y, or x-y: in the file that --config names. A flag wins
@@ -31,10 +33,16 @@ type settings struct {
 	DockerHost    string   `help:"The Docker engine, if not the usual one." placeholder:"unix:///var/run/docker.sock"`
 	TrustedImages []string `help:"Patterns of images that any repository may name and that need not be pulled, as in debian:*." placeholder:"PATTERN"`
 
-	RedisURL       string         `name:"redis-url" help:"Redis for the routes, redis://...; an embedded one if empty."`
+	RedisURL       string         `name:"redis-url" help:"Redis for the routes, redis://[user:password@]host:port/database, or rediss:// for TLS; an embedded one if empty."`
 	TrustedProxies []netip.Prefix `help:"Networks of proxies before this one, whose X-Forwarded headers are kept." default:"127.0.0.0/8,::1/128"`
 
-	RegistryListen string `help:"Address of the embedded image registry; it is part of the images' names." default:"127.0.0.1:5055"`
+	RegistryListen       string `help:"Address of the embedded image registry; it is part of the images' names." default:"127.0.0.1:5055"`
+	RegistryS3Bucket     string `name:"registry-s3-bucket" help:"S3 bucket for the registry's files; a folder of the data folder if empty."`
+	RegistryS3Region     string `name:"registry-s3-region" help:"The bucket's region, as in eu-central-1."`
+	RegistryS3Endpoint   string `name:"registry-s3-endpoint" help:"The S3 server, as in https://minio.internal:9000; Amazon's if empty."`
+	RegistryS3Addressing string `name:"registry-s3-addressing" help:"Where requests name the bucket: path, virtual (in the host), or auto: path where an endpoint is set." enum:"auto,path,virtual" default:"auto"`
+	RegistryS3AccessKey  string `name:"registry-s3-access-key" help:"Key for the bucket; without one the machine's role or AWS_ACCESS_KEY_ID counts."`
+	RegistryS3SecretKey  string `name:"registry-s3-secret-key" help:"The secret of that key."`
 
 	GithubURL            string `name:"github-url" help:"GitHub's web and clone address." default:"https://github.com"`
 	GithubAPIURL         string `name:"github-api-url" help:"GitHub's REST address." default:"https://api.github.com/"`
@@ -88,6 +96,9 @@ func (s *settings) Validate() error {
 	if s.Domain == "" || strings.ContainsAny(s.Domain, ":/ *") {
 		wrong = append(wrong, fmt.Errorf("domain: %q is not a domain name, as in preview.acme.dev", s.Domain))
 	}
+	if s.RegistryS3Bucket == "" && s.RegistryS3Region+s.RegistryS3Endpoint+s.RegistryS3AccessKey+s.RegistryS3SecretKey != "" {
+		wrong = append(wrong, errors.New("registry-s3-bucket: missing, and other registry-s3 settings are there; name the bucket, or remove them"))
+	}
 	if s.Builds < 1 {
 		wrong = append(wrong, fmt.Errorf("builds: %d is less than 1", s.Builds))
 	}
@@ -98,6 +109,22 @@ func (s *settings) Validate() error {
 		wrong = append(wrong, fmt.Errorf("subnets: %s is not an IPv4 network of /27 or larger, as in 10.213.0.0/16", s.Subnets))
 	}
 	return errors.Join(wrong...)
+}
+
+// registry returns where the embedded registry listens and keeps its files.
+func (s *settings) registry() registry.Config {
+	c := registry.Config{Root: filepath.Join(s.Data, "registry"), Listen: s.RegistryListen}
+	if s.RegistryS3Bucket == "" {
+		return c
+	}
+	c.S3 = &registry.S3{
+		Bucket: s.RegistryS3Bucket, Region: s.RegistryS3Region, Endpoint: s.RegistryS3Endpoint,
+		AccessKey: s.RegistryS3AccessKey, SecretKey: s.RegistryS3SecretKey,
+	}
+	if s.RegistryS3Addressing != "auto" {
+		c.S3.Addressing = registry.Addressing(s.RegistryS3Addressing)
+	}
+	return c
 }
 
 // app reports which settings of the GitHub App are missing, and returns its private key.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/bot"
+	"vitrine/builder/registry"
 	"vitrine/cmd/internal/loopback"
 	"vitrine/deploy/docker"
 	"vitrine/deployments"
@@ -33,7 +34,7 @@ type finding struct {
 func (c *doctorCommand) Run(ctx context.Context, to console) error {
 	wrong := 0
 	for _, f := range []finding{
-		{"engine", c.engine}, {"address", c.pool}, {"git", c.git}, {"redis", c.redis},
+		{"engine", c.engine}, {"address", c.pool}, {"git", c.git}, {"redis", c.redis}, {"registry", c.images},
 		{"data", c.data}, {"github", c.github}, {"dns", c.dns},
 	} {
 		bounded, cancel := context.WithTimeout(ctx, checkTime)
@@ -97,10 +98,11 @@ func (c *doctorCommand) redis(ctx context.Context) (string, error) {
 	if c.RedisURL == "" {
 		return "embedded", nil
 	}
-	if err := proxyroutes.Ping(ctx, c.RedisURL); err != nil {
-		return "", fmt.Errorf("%w; start it, or mend --redis-url", err)
-	}
-	return "answers", nil
+	return "answers", proxyroutes.Ping(ctx, c.RedisURL)
+}
+
+func (c *doctorCommand) images(ctx context.Context) (string, error) {
+	return registry.Check(ctx, c.registry())
 }
 
 // data looks whether the folder, or the first one above it that is there, can be written to.

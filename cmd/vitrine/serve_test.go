@@ -207,14 +207,37 @@ func TestServeRefusesToStart(t *testing.T) {
 		args  []string
 		texts []string
 	}{
-		"a taken port":              {[]string{"--listen", taken.Addr().String()}, []string{"listen on " + taken.Addr().String(), "address already in use", "--listen"}},
-		"a taken registry port":     {[]string{"--registry-listen", taken.Addr().String()}, []string{taken.Addr().String(), "address already in use"}},
-		"a folder below a file":     {[]string{"--data", filepath.Join(file, "data")}, []string{file, "not a directory"}},
-		"a folder that is a file":   {[]string{"--data", file}, []string{file}},
-		"a Redis that is not there": {[]string{"--redis-url", "redis://127.0.0.1:1"}, []string{"Redis at 127.0.0.1:1", "connection refused"}},
-		"no engine's address":       {[]string{"--docker-host", "nonsense"}, []string{"nonsense"}},
+		"a taken port":             {[]string{"--listen", taken.Addr().String()}, []string{"listen on " + taken.Addr().String(), "address already in use", "--listen"}},
+		"a taken registry port":    {[]string{"--registry-listen", taken.Addr().String()}, []string{taken.Addr().String(), "address already in use"}},
+		"a folder below a file":    {[]string{"--data", filepath.Join(file, "data")}, []string{file, "not a directory"}},
+		"a folder that is a file":  {[]string{"--data", file}, []string{file}},
+		"a Redis without a place":  {[]string{"--redis-url", "redis://:secret@127.0.0.1:port"}, []string{"Redis URL cannot be read", "redis://"}},
+		"a bucket without a place": {[]string{"--registry-s3-bucket", "previews"}, []string{"bucket previews has no region", "registry-s3-region"}},
+		"a key without its secret": {
+			[]string{"--registry-s3-bucket", "b", "--registry-s3-endpoint", "http://127.0.0.1:1", "--registry-s3-access-key", "k"},
+			[]string{"one key without the other", "registry-s3-secret-key"},
+		},
+		"no engine's address": {[]string{"--docker-host", "nonsense"}, []string{"nonsense"}},
 	} {
 		t.Run(name, func(t *testing.T) { command(t, serveArgs(t, test.args...)...).says(t, exitFailed, test.texts...) })
+	}
+}
+
+// Neighbours that are away when it starts are waited out, and meanwhile it takes webhooks.
+func TestServeStartsAlone(t *testing.T) {
+	away := "127.0.0.1:1"
+	s := serveHere(t, serveArgs(t, "--docker-host", noEngine(t), "--redis-url", "redis://"+away, "--registry-s3-bucket", "previews",
+		"--registry-s3-endpoint", "http://"+away, "--registry-s3-access-key", "key", "--registry-s3-secret-key", "secret"))
+	if status, _ := s.ask(t, "GET", s.address, "/healthz", nil, nil); status != http.StatusOK {
+		t.Errorf("it answers %d", status)
+	}
+	if code := s.stop(); code != exitOK {
+		t.Errorf("serve exits with %d:\n%s", code, s.log)
+	}
+	for _, text := range []string{"previews wait for the engine", "Redis", "registry storage is away"} {
+		if !strings.Contains(s.log.String(), text) {
+			t.Errorf("the log does not say %q:\n%s", text, s.log)
+		}
 	}
 }
 

@@ -96,7 +96,9 @@ func (s *server) openRoutes(ctx context.Context) error {
 
 // openEngine starts the registry and connects the builder and the runtime to the engine.
 func (s *server) openEngine(ctx context.Context) error {
-	images, err := registry.Start(ctx, registry.Config{Root: filepath.Join(s.Data, "registry"), Listen: s.RegistryListen, Log: s.log})
+	config := s.registry()
+	config.Log = s.log
+	images, err := registry.Start(ctx, config)
 	if err != nil {
 		return err
 	}

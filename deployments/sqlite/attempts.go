@@ -207,7 +207,7 @@ func (s *Store) Switch(
 		}
 		after := before
 		after.Live, after.Failed, after.Force = d.ID, false, false
-		if err := t.observe(ctx, before, after); err != nil {
+		if err := t.conclude(ctx, d, before, after); err != nil {
 			return err
 		}
 		if routes, err = t.openHosts(ctx, after, backends); err != nil {
@@ -283,10 +283,18 @@ func (t *tx) settle(ctx context.Context, d deployments.Deployment) error {
 	if err := t.putDeployment(ctx, d); err != nil {
 		return err
 	}
-	if err := t.observe(ctx, before, after); err != nil {
+	if err := t.conclude(ctx, d, before, after); err != nil {
 		return err
 	}
 	return t.log(ctx, after.Origin.Key(), outcome(d))
+}
+
+// conclude writes what an attempt came to. Its generation is settled, unless the forge has still to say whether it was the right commit.
+func (t *tx) conclude(ctx context.Context, d deployments.Deployment, before, after deployments.Environment) error {
+	if d.Unconfirmed {
+		return t.putEnvironment(ctx, before, after)
+	}
+	return t.observe(ctx, before, after)
 }
 
 // outcome says in the history how an attempt ended.

@@ -27,7 +27,7 @@ const (
 )
 
 // An Engine is one that runs beside the machine's: other containers, images, networks and processes, but the same host, so that containers
-// are reached at their addresses. It has no default bridge, publishes no ports, and its containers reach nothing outside of their own network.
+// are reached at their addresses. It publishes no ports, and its containers reach nothing outside of their own network.
 // Networks need subnets that no other engine on the machine uses at the time.
 //
 // Its methods are for the goroutine of the test that started it; what fails ends the test.
@@ -166,7 +166,7 @@ func (e *Engine) prepare() error {
 			return fmt.Errorf("mount the engine's disk: %w", err)
 		}
 	}
-	return e.allowBridged()
+	return errors.Join(e.allowBridged(), e.makeBridge())
 }
 
 func (e *Engine) path(name string) string { return filepath.Join(e.dir, name) }
@@ -187,7 +187,7 @@ func (e *Engine) start() {
 		"--config-file", e.path("daemon.json"), "--host", e.Host,
 		"--data-root", e.path("data"), "--exec-root", e.path("exec"), "--pidfile", e.path("pid"),
 		"--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", "/"+e.name,
-		"--bridge=none", "--iptables=false", "--ip-masq=false", "--userland-proxy=false")
+		"--bridge="+e.bridge(), "--iptables=false", "--ip-masq=false", "--userland-proxy=false")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	started, ended := make(chan error), make(chan struct{})

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -157,48 +156,20 @@ func (e *Engine) processes() ([]int, error) {
 	return append(children, owned...), nil
 }
 
-// bridge finds the bridges in the engine's record of its networks.
-var bridge = regexp.MustCompile(`"BridgeName":"([^"]+)"`)
+// bridgeName finds the bridges in the engine's record of its networks.
+var bridgeName = regexp.MustCompile(`"BridgeName":"([^"]+)"`)
 
 // removeBridges removes the interfaces of networks that were not removed: an engine leaves them when it ends.
 func (e *Engine) removeBridges() error {
 	record, err := os.ReadFile(filepath.Join(e.path("data"), "network", "files", "local-kv.db"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // an engine that never got to start has none
 		return err
 	}
-	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(socket)
-	var errs []error
-	seen := map[string]bool{}
-	for _, match := range bridge.FindAllSubmatch(record, -1) {
-		name := string(match[1])
-		if _, err := net.InterfaceByName(name); err != nil || seen[name] {
-			continue
-		}
-		seen[name] = true
-		errs = append(errs, removeBridge(socket, name))
+	errs := []error{removeBridge(e.bridge())}
+	for _, match := range bridgeName.FindAllSubmatch(record, -1) {
+		errs = append(errs, removeBridge(string(match[1])))
 	}
 	return errors.Join(errs...)
-}
-
-// removeBridge takes the bridge down and removes it (linux/if_bridge.h, SIOCBRDELBR).
-func removeBridge(socket int, name string) error {
-	for _, request := range []uint{unix.SIOCSIFFLAGS, unix.SIOCBRDELBR} {
-		r, err := unix.NewIfreq(name)
-		if err == nil {
-			err = unix.IoctlIfreq(socket, request, r)
-		}
-		if err != nil {
-			return fmt.Errorf("remove bridge %s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // unmount unmounts everything below the engine's folder, what was mounted last first.

@@ -1,0 +1,133 @@
+package deployments
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+)
+
+// watch follows the engine until ctx is done. What happened while it could not be followed is not known: then everything that is live is looked after.
+func (c *Controller) watch(ctx context.Context) {
+	const what = "follow the engine"
+	for ctx.Err() == nil {
+		err := c.Runtime.Watch(ctx, func() {
+			c.outcome(ctx, what, nil)
+			c.doubtLive()
+		}, c.doubtDeployment)
+		c.outcome(ctx, what, err)
+		timer := time.NewTimer(c.held(what).Sub(c.Now()))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// doubtLive has everything that is live looked after.
+func (c *Controller) doubtLive() {
+	c.mu.Lock()
+	c.liveDoubtful = true
+	c.mu.Unlock()
+	c.poke()
+}
+
+// doubtDeployment has a deployment looked after, if it is live.
+func (c *Controller) doubtDeployment(id int64) {
+	c.mu.Lock()
+	c.stopped[id] = true
+	c.mu.Unlock()
+	c.poke()
+}
+
+// startRestores has the live deployments run again of which something may have stopped.
+func (c *Controller) startRestores(ctx context.Context) (next time.Time, err error) {
+	c.mu.Lock()
+	nothing := !c.liveDoubtful && len(c.stopped) == 0
+	c.mu.Unlock()
+	if nothing {
+		return next, nil
+	}
+	owned, err := c.Store.Owned(ctx)
+	if err != nil {
+		return next, err
+	}
+	for _, d := range c.toRestore(owned) {
+		what := "restore deployment " + strconv.FormatInt(d.ID, 10)
+		if at := c.held(what); !at.IsZero() {
+			next = soonest(next, at)
+			continue
+		}
+		if c.restores.start(d.ID, 0, func(ctx context.Context) { c.restore(ctx, what, d.ID) }, c.poke) {
+			c.mu.Lock()
+			delete(c.stopped, d.ID)
+			c.mu.Unlock()
+		}
+	}
+	return next, nil
+}
+
+// toRestore returns which of the deployments are live and may have stopped. What is not live is forgotten.
+func (c *Controller) toRestore(owned []Deployment) (list []Deployment) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	doubted := make(map[int64]bool, len(c.stopped))
+	for _, d := range owned {
+		if d.Phase == Ready && (c.liveDoubtful || c.stopped[d.ID]) {
+			doubted[d.ID] = true
+			list = append(list, d)
+		}
+	}
+	c.stopped, c.liveDoubtful = doubted, false
+	return list
+}
+
+// restore brings a live deployment back to what its record says. Where that cannot be done without its images being deployed anew, this is asked for.
+func (c *Controller) restore(ctx context.Context, what string, id int64) {
+	d, err := c.Store.Deployment(ctx, id)
+	if err == nil && d.Phase == Ready {
+		err = c.Runtime.Restore(ctx, d)
+	}
+	if errors.Is(err, ErrNotFound) {
+		c.Log.Info("something of a live deployment is not there any more", "deployment", id, "error", err)
+		err = c.redeploy(ctx, d)
+	}
+	fault := FaultOf(err)
+	if fault == nil && c.outcome(ctx, what, err) > 0 && err != nil {
+		c.doubtDeployment(id)
+		return
+	}
+	if ctx.Err() == nil {
+		c.tellOfFault(ctx, d, fault)
+	}
+}
+
+// tellOfFault says in the history, once, that a live deployment does not run any more and why, or that it runs again. The user has to mend it.
+func (c *Controller) tellOfFault(ctx context.Context, d Deployment, fault *Fault) {
+	text := ""
+	if fault != nil {
+		text = "does not run any more: " + fault.Error()
+	}
+	c.mu.Lock()
+	before := c.sick[d.ID]
+	if text == "" {
+		delete(c.sick, d.ID)
+	} else {
+		c.sick[d.ID] = text
+	}
+	c.mu.Unlock()
+	if text == before {
+		return
+	}
+	if text == "" {
+		text = "runs again"
+	}
+	c.Log.Warn("live deployment", "deployment", d.ID, "event", text)
+	e, err := c.Store.Environment(ctx, d.Environment)
+	if err != nil {
+		c.Log.Error("read the environment of a deployment", "deployment", d.ID, "error", err)
+		return
+	}
+	c.tell(ctx, e.Origin, text)
+}
