@@ -32,10 +32,12 @@ func (v view) render() string {
 	case e.Generation == 0:
 		return ""
 	case e.Intent == deployments.Gone && pending:
-		return fmt.Sprintf("Preview is being removed: %s.", sentence(e.Cause))
+		return v.leaving()
 	case e.Intent == deployments.Gone:
 		return v.tombstone()
-	case pending && e.Waiting != "" && !running:
+	case v.Live != nil && v.Live.Generation == e.Generation:
+		return v.ready() // before GitHub has said that this is the head
+	case pending && e.Waiting != "":
 		return v.waiting()
 	case pending:
 		return v.building(running)
@@ -95,6 +97,14 @@ func (v view) waiting() string {
 		b.WriteString(v.before() + "\n")
 	}
 	return b.String() + "\n" + helpLine
+}
+
+func (v view) leaving() string {
+	body := fmt.Sprintf("Preview is being removed: %s.", sentence(v.Environment.Cause))
+	if waiting := v.Environment.Waiting; waiting != "" {
+		body += fmt.Sprintf(" It %s, and goes on by itself.", sentence(waiting))
+	}
+	return body
 }
 
 func (v view) ready() string {

@@ -89,8 +89,12 @@ func reports() map[string]deployments.PendingReport {
 		"building-again": {Environment: environment42(nil), Latest: attemptIn(deployments.Building, building...), Live: before()},
 		"superseded":     {Environment: environment42(func(e *deployments.Environment) { e.Generation = 3 }), Latest: attemptIn(deployments.Building, building...)},
 		"waiting":        {Environment: environment42(func(e *deployments.Environment) { e.Waiting = "waits for the Docker engine" }), Latest: attemptIn(deployments.Cancelled)},
-		"waiting-live":   {Environment: environment42(func(e *deployments.Environment) { e.Waiting = "waits for GitHub" }), Live: before()},
-		"ready":          {Environment: environment42(settled), Latest: liveOne(), Live: liveOne(), Bookmark: "shop-feature-login"},
+		"removing-waiting": {Environment: environment42(func(e *deployments.Environment) {
+			e.Intent, e.Cause, e.Waiting = deployments.Gone, "pull request closed", "waits for the registry's storage"
+		}), Live: liveOne()},
+		"ready-unconfirmed": {Environment: environment42(func(e *deployments.Environment) { e.Waiting = "waits for GitHub" }), Live: liveOne(), Latest: attemptIn(deployments.Queued)},
+		"waiting-live":      {Environment: environment42(func(e *deployments.Environment) { e.Waiting = "waits for GitHub" }), Live: before()},
+		"ready":             {Environment: environment42(settled), Latest: liveOne(), Live: liveOne(), Bookmark: "shop-feature-login"},
 		"ready-plain": {Environment: environment42(func(e *deployments.Environment) { settled(e); e.Expires = testNow.AddDate(1, 0, 0) }), Live: func() *deployments.Deployment {
 			d := attemptIn(deployments.Ready, deployments.ServiceState{Name: "web", Host: "shop-pr-42"})
 			d.LiveAt = testNow.Add(870 * time.Millisecond)
@@ -151,7 +155,7 @@ func TestRenderNothing(t *testing.T) {
 
 func TestWorthAComment(t *testing.T) {
 	want := map[string]bool{
-		"queued": false, "fetching": false, "building": true, "building-again": true, "superseded": true, "waiting": true, "waiting-live": true,
+		"queued": false, "fetching": false, "building": true, "building-again": true, "superseded": true, "waiting": true, "waiting-live": true, "ready-unconfirmed": true, "removing-waiting": false,
 		"ready": true, "ready-plain": true, "failed-build": true, "failed-start": true, "failed-config": true, "nothing": false,
 		"removing": false, "gone-closed": false, "gone-merged": false, "gone-expired": false, "gone-destroy": false,
 	}

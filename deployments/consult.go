@@ -112,6 +112,27 @@ func (c *Controller) head(ctx context.Context, e Environment) (Head, error) {
 	return head, away("GitHub", err)
 }
 
+// keepRemotes has the forge renew what git needs to fetch the repositories that have something live, so that it is at hand when the forge is silent.
+// What fails is tried again the next time.
+func (c *Controller) keepRemotes(ctx context.Context) {
+	owned, err := c.Store.Owned(ctx)
+	if err != nil {
+		c.Log.Error("list the live repositories", "error", err)
+		return
+	}
+	kept := make(map[string]bool)
+	for _, d := range owned {
+		repo := d.Source.Repo
+		if d.Phase != Ready || repo == "" || kept[repo] {
+			continue
+		}
+		kept[repo] = true
+		if _, err := c.Forge.Remote(ctx, repo); err != nil {
+			c.Log.Debug("keep a token for git", "repo", repo, "error", err)
+		}
+	}
+}
+
 // forgeGivenUpAt returns when an attempt at the environment need not wait for the forge any more.
 func (c *Controller) forgeGivenUpAt(environment int64) time.Time {
 	c.mu.Lock()

@@ -54,6 +54,27 @@ func TestForgeSilent(t *testing.T) {
 	}
 }
 
+// What git needs is at hand when the forge goes silent: it is renewed for each repository that has something live, also after a restart.
+func TestRemotesAreKept(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.pushed(2, 1)
+		h.settled()
+		h.when("Forge.Remote", func(context.Context, string) error { return errAway })
+		asked := h.called("Forge.Remote")
+		h.pass(61 * time.Minute)
+		if n := h.called("Forge.Remote") - asked; n != 3 {
+			t.Errorf("it was asked for %d times within an hour, want 3", n)
+		}
+		h.stop()
+		asked = h.called("Forge.Remote")
+		h.start()
+		if n := h.called("Forge.Remote") - asked; n != 1 {
+			t.Errorf("it was asked for %d times at the start, want once", n)
+		}
+	})
+}
+
 // What was deployed without the forge's word is not deployed again where it says the same.
 func TestForgeConfirms(t *testing.T) {
 	inHouse(t, func(h *house) {

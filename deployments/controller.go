@@ -122,8 +122,9 @@ func (c *Controller) Run(ctx context.Context) error {
 
 	schedule := cron.New(cron.WithChain(cron.SkipIfStillRunning(cron.DiscardLogger)))
 	for spec, job := range map[string]func(){
-		"@every 1m": func() { c.expire(ctx) },
-		"@every 5m": func() { c.sweep(ctx, false) },
+		"@every 1m":  func() { c.expire(ctx) },
+		"@every 5m":  func() { c.sweep(ctx, false) },
+		"@every 20m": func() { c.keepRemotes(ctx) },
 	} {
 		if _, err := schedule.AddFunc(spec, job); err != nil {
 			stop(errShutdown)
@@ -133,6 +134,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	schedule.Start()
 	var watching sync.WaitGroup
 	watching.Go(func() { c.watch(ctx) })
+	watching.Go(func() { c.keepRemotes(ctx) })
 	c.dispatch(ctx)
 	watching.Wait()
 	<-schedule.Stop().Done()
