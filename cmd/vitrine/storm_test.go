@@ -39,7 +39,7 @@ type storm struct {
 const connections = 4
 
 func TestStorm(t *testing.T) {
-	(&storm{pulls: 4, pushes: 60, mostBuilds: 34}).rage(t)
+	(&storm{pulls: 4, pushes: 48, mostBuilds: 28}).rage(t)
 }
 
 func TestSoakStorm(t *testing.T) {
@@ -97,8 +97,8 @@ func (s *storm) push(i int, text string) {
 	s.heads[i] = sha
 }
 
-// blow pushes, in turn, and brings the webhooks. Half of the pushes are made before the first webhook arrives; from then on as many arrive as are made,
-// drawn from all that wait, so that some are late by half the storm.
+// blow pushes, in turn, and brings the webhooks. Most of the pushes are made before the first webhook arrives; from then on they arrive as further ones are
+// made, drawn from all that wait, so that the heads move meanwhile and some webhooks are late by most of the storm.
 func (s *storm) blow() {
 	s.Helper()
 	known := len(s.github.Deliveries())
@@ -111,7 +111,7 @@ func (s *storm) blow() {
 			s.pending = append(s.pending, h, h)
 		}
 		known = len(made)
-		if i >= s.pushes/2 {
+		if i >= s.pushes*2/3 {
 			s.deliver(len(s.pending) / (s.pushes - i))
 		}
 	}
