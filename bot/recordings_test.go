@@ -300,7 +300,7 @@ func snapshot(t *testing.T, store *sqlite.Store) []string {
 			all = append(all, e.Origin.Key()+" event: "+event.Text)
 		}
 	}
-	requests, err := store.Requests(t.Context(), time.Now())
+	requests, err := store.Requests(t.Context(), time.Now(), 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -231,19 +231,34 @@ func (c *Controller) nextRecall() (next time.Time) {
 }
 
 func (c *Controller) startAttempts(ctx context.Context) (next time.Time, err error) {
-	unsettled, err := c.Store.Unsettled(ctx)
+	if err := c.supersede(ctx); err != nil {
+		return next, err
+	}
+	// Those that are at work already are among the first.
+	due, next, err := c.Store.Due(ctx, c.Now(), 2*attemptsAtOnce)
 	if err != nil {
 		return next, err
 	}
-	for _, e := range unsettled {
-		c.attempts.supersede(e.ID, e.Generation, supersededBy(e))
-		if at := later(e.NotBefore, c.held("postpone "+e.Name)); at.After(c.Now()) {
+	for _, e := range due {
+		if at := c.held("postpone " + e.Name); !at.IsZero() {
 			next = soonest(next, at)
 			continue
 		}
 		c.attempts.start(e.ID, e.Generation, func(ctx context.Context) { c.attempt(ctx, e) }, c.poke)
 	}
 	return next, nil
+}
+
+// supersede cancels the attempts that work for an older generation than the environment's.
+func (c *Controller) supersede(ctx context.Context) error {
+	for _, id := range c.attempts.keys() {
+		e, err := c.Store.Environment(ctx, id)
+		if err != nil {
+			return err
+		}
+		c.attempts.supersede(id, e.Generation, supersededBy(e))
+	}
+	return nil
 }
 
 func supersededBy(e Environment) error {

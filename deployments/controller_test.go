@@ -252,8 +252,8 @@ type lateStore struct {
 	before func(due []deployments.Environment)
 }
 
-func (s lateStore) Unsettled(ctx context.Context) ([]deployments.Environment, error) {
-	due, err := s.Store.Unsettled(ctx)
+func (s lateStore) Due(ctx context.Context, now time.Time, limit int) ([]deployments.Environment, time.Time, error) {
+	due, next, err := s.Store.Due(ctx, now, limit)
 	s.before(slices.Clone(due))
-	return due, err
+	return due, next, err
 }

@@ -145,11 +145,11 @@ func (h *house) pending() string {
 		return fmt.Sprintf("unsettled %+v %v", unsettled, err)
 	}
 	later := time.Now().Add(time.Hour)
-	requests, err := h.store.Requests(ctx, later)
+	requests, err := h.store.Requests(ctx, later, 1000)
 	if err != nil || len(requests) > 0 {
 		return fmt.Sprintf("requests %+v %v", requests, err)
 	}
-	reports, err := h.store.Reports(ctx, later)
+	reports, err := h.store.Reports(ctx, later, 1000)
 	if err != nil || len(reports) > 0 {
 		return fmt.Sprintf("reports %+v %v", reports, err)
 	}

@@ -10,7 +10,7 @@ import (
 
 // startReports brings what changed to the people who watch it.
 func (c *Controller) startReports(ctx context.Context) (next time.Time, err error) {
-	pending, err := c.Store.Reports(ctx, c.Now())
+	pending, err := c.Store.Reports(ctx, c.Now(), 4*atOnce)
 	if err != nil {
 		return next, err
 	}
@@ -57,7 +57,7 @@ func (c *Controller) report(ctx context.Context, p PendingReport) {
 
 // startRequests has the pending requests resolved and the others answered.
 func (c *Controller) startRequests(ctx context.Context) (next time.Time, err error) {
-	requests, err := c.Store.Requests(ctx, c.Now())
+	requests, err := c.Store.Requests(ctx, c.Now(), 4*atOnce)
 	if err != nil {
 		return next, err
 	}

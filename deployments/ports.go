@@ -28,8 +28,9 @@ type Inbox interface {
 	// Accept claims the delivery's GUID, applies its wants (see Apply) and stores its requests. It returns the environments whose generation
 	// grew. A GUID that was claimed before changes nothing and is no error.
 	Accept(ctx context.Context, d Delivery) (raised []Environment, err error)
-	// Requests returns those that are to be resolved or answered at the time now: at most one for each Origin is pending, the oldest.
-	Requests(ctx context.Context, now time.Time) ([]Request, error)
+	// Requests returns the first of those that are to be resolved or answered at the time now, at most limit: at most one for each Origin is pending, the
+	// oldest.
+	Requests(ctx context.Context, now time.Time, limit int) ([]Request, error)
 	// Resolve writes what became of a request and applies its wants, as Accept does.
 	Resolve(ctx context.Context, id int64, r Resolution) (raised []Environment, err error)
 	// Answered records that the forge was told of the request's state.
@@ -43,6 +44,9 @@ type Environments interface {
 	Environment(ctx context.Context, id int64) (Environment, error)
 	// EnvironmentOf returns the one of an Origin.Key, or ErrNotFound.
 	EnvironmentOf(ctx context.Context, origin string) (Environment, error)
+	// Due returns the environments that are due at the time now, the longest waiting first, at most limit, and when the first of those is due that are
+	// held back; the zero time for none.
+	Due(ctx context.Context, now time.Time, limit int) (due []Environment, next time.Time, err error)
 	// Unsettled returns every environment whose generation is above the one observed, due or not, the longest waiting first.
 	Unsettled(ctx context.Context) ([]Environment, error)
 	// Expired returns the environments that are up and whose expiry is before now.
@@ -98,8 +102,9 @@ type Attempts interface {
 
 // Outbox holds what is to be brought outside after the fact.
 type Outbox interface {
-	// Reports returns the environments that changed since they were last reported, and that are not held back until after now.
-	Reports(ctx context.Context, now time.Time) ([]PendingReport, error)
+	// Reports returns the first of the environments that changed since they were last reported, and that are not held back until after now, at most
+	// limit.
+	Reports(ctx context.Context, now time.Time, limit int) ([]PendingReport, error)
 	// Reported records that the state numbered change was reported, as the comment with the number given.
 	Reported(ctx context.Context, environment, change, comment int64) error
 	// PostponeReport counts a failure and holds the report back.

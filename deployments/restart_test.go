@@ -163,11 +163,11 @@ type brokenStore struct {
 	fail func() error
 }
 
-func (s brokenStore) Unsettled(ctx context.Context) ([]deployments.Environment, error) {
+func (s brokenStore) Due(ctx context.Context, now time.Time, limit int) ([]deployments.Environment, time.Time, error) {
 	if err := s.fail(); err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
-	return s.Store.Unsettled(ctx)
+	return s.Store.Due(ctx, now, limit)
 }
 
 // What was listed to be pushed and is taken down before the push begins is not pushed: its tags would come back.

@@ -2,6 +2,8 @@ package deployments
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -51,6 +53,13 @@ func (t *tasks) finish(key int64, current *task) {
 	delete(t.running, key)
 	t.mu.Unlock()
 	close(current.done)
+}
+
+// keys returns those that have a task.
+func (t *tasks) keys() []int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.running))
 }
 
 // supersede cancels the key's task where it works for an older generation.

@@ -42,6 +42,27 @@ func (s *Store) EnvironmentOf(ctx context.Context, origin string) (e deployments
 	return e, nil
 }
 
+// Due implements [deployments.Environments].
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) (due []deployments.Environment, next time.Time, err error) {
+	const query = `SELECT ` + environmentColumns + ` FROM environments WHERE generation > observed AND not_before <= ? ORDER BY raised_at, id LIMIT ?`
+	const first = `SELECT coalesce(min(not_before), 0) FROM environments WHERE generation > observed AND not_before > ?`
+	scan := func(row row) (t time.Time, err error) {
+		err = row.Scan(instant{&t})
+		return t, err
+	}
+	err = s.view(ctx, func(t *tx) error {
+		if due, err = all(ctx, t, scanEnvironment, query, at(now), limit); err != nil {
+			return err
+		}
+		next, err = one(ctx, t, scan, first, at(now))
+		return err
+	})
+	if err != nil {
+		return nil, next, fmt.Errorf("list due environments: %w", err)
+	}
+	return due, next, nil
+}
+
 // Unsettled implements [deployments.Environments].
 func (s *Store) Unsettled(ctx context.Context) (list []deployments.Environment, err error) {
 	const query = `SELECT ` + environmentColumns + ` FROM environments WHERE generation > observed ORDER BY raised_at, id`

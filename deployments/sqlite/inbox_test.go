@@ -53,7 +53,7 @@ func TestAcceptTakesADeliveryOnce(t *testing.T) {
 	if _, err := f.EnvironmentOf(t.Context(), pull(2).Key()); !errors.Is(err, deployments.ErrNotFound) {
 		t.Errorf("environment of the repeated delivery: %v, want ErrNotFound", err)
 	}
-	if requests := must(f.Requests(t.Context(), start)); len(requests) != 1 {
+	if requests := must(f.Requests(t.Context(), start, 1000)); len(requests) != 1 {
 		t.Errorf("%d requests, want 1", len(requests))
 	}
 }
@@ -232,5 +232,38 @@ func TestAcceptWithdrawal(t *testing.T) {
 				t.Errorf("gone (-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// What is due comes in the order in which it began to wait, no more than asked for, and with the time at which there will be more.
+func TestDue(t *testing.T) {
+	f := newFixture(t)
+	for n := range 4 {
+		f.accept(push(pull(n+1), commit(n+1, "login")))
+		f.clock.Add(time.Second)
+	}
+	now := f.clock.Now()
+	f.ok(f.Postpone(t.Context(), f.of(pull(1)).ID, 1, now.Add(time.Hour), "waits"))
+	f.ok(f.Postpone(t.Context(), f.of(pull(2)).ID, 1, now.Add(time.Minute), "waits"))
+	for name, test := range map[string]struct {
+		at    time.Time
+		limit int
+		due   []string
+		next  time.Time
+	}{
+		"now":            {now, 10, []string{"shop-pr-3", "shop-pr-4"}, now.Add(time.Minute)},
+		"only one":       {now, 1, []string{"shop-pr-3"}, now.Add(time.Minute)},
+		"a minute later": {now.Add(time.Minute), 10, []string{"shop-pr-2", "shop-pr-3", "shop-pr-4"}, now.Add(time.Hour)},
+		"all":            {now.Add(time.Hour), 10, []string{"shop-pr-1", "shop-pr-2", "shop-pr-3", "shop-pr-4"}, time.Time{}},
+	} {
+		due, next, err := f.Due(t.Context(), test.at, test.limit)
+		f.ok(err)
+		var names []string
+		for _, e := range due {
+			names = append(names, e.Name)
+		}
+		if diff := cmp.Diff(test.due, names); diff != "" || !next.Equal(test.next) {
+			t.Errorf("%s: next at %s, want %s; due (-want +got)\n%s", name, next, test.next, diff)
+		}
 	}
 }

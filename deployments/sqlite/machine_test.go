@@ -131,7 +131,7 @@ func (m *machine) ask(t *rapid.T) {
 }
 
 func (m *machine) resolve(t *rapid.T) {
-	due, err := m.Requests(m.ctx, m.clock.Now())
+	due, err := m.Requests(m.ctx, m.clock.Now(), 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

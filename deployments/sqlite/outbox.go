@@ -9,15 +9,15 @@ import (
 )
 
 // Reports implements [deployments.Outbox].
-func (s *Store) Reports(ctx context.Context, now time.Time) (list []deployments.PendingReport, err error) {
+func (s *Store) Reports(ctx context.Context, now time.Time, limit int) (list []deployments.PendingReport, err error) {
 	const query = `SELECT id, change, report_failures FROM environments
-		WHERE change > reported AND report_not_before <= ? ORDER BY report_not_before, id`
+		WHERE change > reported AND report_not_before <= ? ORDER BY report_not_before, id LIMIT ?`
 	scan := func(row row) (r deployments.PendingReport, err error) {
 		err = row.Scan(&r.Environment.ID, &r.Change, &r.Failures)
 		return r, err
 	}
 	err = s.view(ctx, func(t *tx) error {
-		if list, err = all(ctx, t, scan, query, at(now)); err != nil {
+		if list, err = all(ctx, t, scan, query, at(now), limit); err != nil {
 			return err
 		}
 		for i := range list {

@@ -11,7 +11,7 @@ import (
 
 func (f *fixture) reports() []deployments.PendingReport {
 	f.Helper()
-	return must(f.Reports(f.Context(), f.clock.Now()))
+	return must(f.Reports(f.Context(), f.clock.Now(), 1000))
 }
 
 // reportAll brings everything outside that is to be reported.

@@ -17,14 +17,14 @@ func scanRequest(row row) (r deployments.Request, err error) {
 
 // Requests implements [deployments.Inbox]. While an origin's oldest pending request is held back, its later ones wait too. A request that is
 // taken is also one to be answered: the forge may be told that it was heard.
-func (s *Store) Requests(ctx context.Context, now time.Time) (due []deployments.Request, err error) {
+func (s *Store) Requests(ctx context.Context, now time.Time, limit int) (due []deployments.Request, err error) {
 	const query = `SELECT ` + requestColumns + ` FROM requests
 		WHERE not_before <= ?
 		AND (id IN (SELECT min(id) FROM requests WHERE state = 'pending' GROUP BY origin_key)
 			OR state <> answered AND state NOT IN ('pending', 'ignored'))
-		ORDER BY id`
+		ORDER BY id LIMIT ?`
 	err = s.view(ctx, func(t *tx) error {
-		due, err = all(ctx, t, scanRequest, query, at(now))
+		due, err = all(ctx, t, scanRequest, query, at(now), limit)
 		return err
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ func (f *fixture) ask(origins ...deployments.Origin) {
 // due returns the IDs of the requests that are to be resolved or answered.
 func (f *fixture) due() (ids []int64) {
 	f.Helper()
-	for _, r := range must(f.Requests(f.Context(), f.clock.Now())) {
+	for _, r := range must(f.Requests(f.Context(), f.clock.Now(), 1000)) {
 		ids = append(ids, r.ID)
 	}
 	return ids
@@ -39,7 +39,7 @@ func (f *fixture) wantDue(ids ...int64) {
 
 func (f *fixture) request(id int64) deployments.Request {
 	f.Helper()
-	for _, r := range must(f.Requests(f.Context(), f.clock.Now())) {
+	for _, r := range must(f.Requests(f.Context(), f.clock.Now(), 1000)) {
 		if r.ID == id {
 			return r
 		}
