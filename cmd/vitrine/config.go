@@ -36,13 +36,14 @@ type settings struct {
 	RedisURL       string         `name:"redis-url" help:"Redis for the routes, redis://[user:password@]host:port/database, or rediss:// for TLS; an embedded one if empty."`
 	TrustedProxies []netip.Prefix `help:"Networks of proxies before this one, whose X-Forwarded headers are kept." default:"127.0.0.0/8,::1/128"`
 
-	RegistryListen       string `help:"Address of the embedded image registry; it is part of the images' names." default:"127.0.0.1:5055"`
-	RegistryS3Bucket     string `name:"registry-s3-bucket" help:"S3 bucket for the registry's files; a folder of the data folder if empty."`
-	RegistryS3Region     string `name:"registry-s3-region" help:"The bucket's region, as in eu-central-1."`
-	RegistryS3Endpoint   string `name:"registry-s3-endpoint" help:"The S3 server, as in https://minio.internal:9000; Amazon's if empty."`
-	RegistryS3Addressing string `name:"registry-s3-addressing" help:"Where requests name the bucket: path, virtual (in the host), or auto: path where an endpoint is set." enum:"auto,path,virtual" default:"auto"`
-	RegistryS3AccessKey  string `name:"registry-s3-access-key" help:"Key for the bucket; without one the machine's role or AWS_ACCESS_KEY_ID counts."`
-	RegistryS3SecretKey  string `name:"registry-s3-secret-key" help:"The secret of that key."`
+	RegistryListen string `help:"Address of the embedded image registry; it is part of the images' names." default:"127.0.0.1:5055"`
+	// kong would take S3 for two words.
+	RegistryS3Bucket     string `name:"registry-s3-bucket" env:"VITRINE_REGISTRY_S3_BUCKET" help:"S3 bucket for the registry's files; a folder of the data folder if empty."`
+	RegistryS3Region     string `name:"registry-s3-region" env:"VITRINE_REGISTRY_S3_REGION" help:"The bucket's region, as in eu-central-1."`
+	RegistryS3Endpoint   string `name:"registry-s3-endpoint" env:"VITRINE_REGISTRY_S3_ENDPOINT" help:"The S3 server, as in https://minio.internal:9000; Amazon's if empty."`
+	RegistryS3Addressing string `name:"registry-s3-addressing" env:"VITRINE_REGISTRY_S3_ADDRESSING" help:"Where requests name the bucket: path, virtual (in the host), or auto: path where an endpoint is set." enum:"auto,path,virtual" default:"auto"`
+	RegistryS3AccessKey  string `name:"registry-s3-access-key" env:"VITRINE_REGISTRY_S3_ACCESS_KEY" help:"Key for the bucket; without one the machine's role or AWS_ACCESS_KEY_ID counts."`
+	RegistryS3SecretKey  string `name:"registry-s3-secret-key" env:"VITRINE_REGISTRY_S3_SECRET_KEY" help:"The secret of that key."`
 
 	GithubURL            string `name:"github-url" help:"GitHub's web and clone address." default:"https://github.com"`
 	GithubAPIURL         string `name:"github-api-url" help:"GitHub's REST address." default:"https://api.github.com/"`

@@ -3,8 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 // writeFile writes a file of the test's own and returns its path.
@@ -60,6 +63,22 @@ func TestSettingsThatMakeNoSense(t *testing.T) {
 			`subnets: 10.0.0.0/30 is not an IPv4 network of /27 or larger, as in 10.213.0.0/16`,
 		}, "\n"))
 	command(t, "serve", "--listen=example.test:80").says(t, exitUsage, `listen: "example.test" is not an IP address; use 127.0.0.1, or 0.0.0.0 for every interface`)
+}
+
+// Each setting's variable is its flag's name in capitals.
+func TestVariables(t *testing.T) {
+	parser, err := kong.New(&cli{}, kong.DefaultEnvars("VITRINE"), kong.Vars(defaults()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range parser.Model.Children[0].AllFlags(false) {
+		for _, flag := range group {
+			want := "VITRINE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+			if flag.Name != "help" && !slices.Equal(flag.Envs, []string{want}) {
+				t.Errorf("--%s is read from %q, want %s", flag.Name, flag.Envs, want)
+			}
+		}
+	}
 }
 
 // A flag wins over the environment, and the environment over the file. The doctor says which data folder it found in the end.

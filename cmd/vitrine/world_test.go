@@ -26,7 +26,6 @@ import (
 	"vitrine/bot/githubsim"
 	"vitrine/bot/githubsim/conformance"
 	"vitrine/builder"
-	"vitrine/builder/registry"
 	"vitrine/cmd/internal/loopback"
 	"vitrine/cmd/internal/sample"
 	"vitrine/deploy/docker"
@@ -63,6 +62,7 @@ func build(env string, flags ...string) (string, error) {
 // A world is a simulated GitHub and a `vitrine serve` in a process of its own, which may be killed and started again.
 type world struct {
 	*testing.T
+	neighbours
 	github   *githubsim.Server
 	web      string
 	base     string // the image that repositories may build on: the vitrine binary, as /vitrine
@@ -79,11 +79,17 @@ type world struct {
 // newWorld makes a world whose serve was not started yet. extra are further VITRINE_ variables.
 func newWorld(t *testing.T, extra ...string) *world {
 	t.Helper()
+	return newWorldBeside(t, neighbours{}, extra...)
+}
+
+// newWorldBeside makes a world that has neighbours of its own.
+func newWorldBeside(t *testing.T, n neighbours, extra ...string) *world {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a Docker engine")
 	}
 	w := &world{
-		T: t, base: "vitrine-test-" + randomName() + ":base", port: freePort(t), registry: fmt.Sprintf("127.0.0.1:%d", freePort(t)),
+		T: t, neighbours: n, base: "vitrine-test-" + randomName() + ":base", port: freePort(t), registry: fmt.Sprintf("127.0.0.1:%d", freePort(t)),
 		data: filepath.Join(t.TempDir(), "data"), logs: filepath.Join(t.TempDir(), "serve.log"),
 	}
 	w.openGithub()
@@ -94,7 +100,7 @@ func newWorld(t *testing.T, extra ...string) *world {
 		"VITRINE_TRUSTED_IMAGES=" + w.base, "VITRINE_SUBNETS=" + somePool().String(),
 		"VITRINE_GITHUB_URL=" + w.web, "VITRINE_GITHUB_API_URL=" + w.web + "/api/v3/",
 		fmt.Sprintf("VITRINE_GITHUB_APP_ID=%d", sample.App), "VITRINE_GITHUB_PRIVATE_KEY_FILE=" + key, "VITRINE_GITHUB_WEBHOOK_SECRET=secret",
-	}, extra...)
+	}, append(n.env(), extra...)...)
 	t.Cleanup(w.clean)
 	path, err := binary()
 	w.must(err)
@@ -216,7 +222,7 @@ func query[T any](w *world, text string, args ...any) (value T) {
 
 // left lists what serve has on the engine and in the registry's tags on it.
 func (w *world) left(ctx context.Context) ([]string, error) {
-	r, err := docker.New(docker.Config{Instance: w.instance()})
+	r, err := docker.New(docker.Config{Host: w.dockerHost(), Instance: w.instance()})
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +249,7 @@ func (w *world) builder() *builder.Builder {
 	if _, err := os.Stat(filepath.Join(w.data, "vitrine.db")); err == nil {
 		instance = w.instance()
 	}
-	b, err := builder.New(builder.Config{DataDir: w.TempDir(), Instance: instance, Registry: w.registry, Log: slog.New(slog.DiscardHandler)})
+	b, err := builder.New(builder.Config{DataDir: w.TempDir(), DockerHost: w.dockerHost(), Instance: instance, Registry: w.registry, Log: slog.New(slog.DiscardHandler)})
 	w.must(err)
 	return b
 }
@@ -268,6 +274,9 @@ func (w *world) clean() {
 	if w.Failed() {
 		w.Logf("serve said:\n%s", log)
 	}
+	if w.engine != nil {
+		return // it is removed as a whole
+	}
 	b := w.builder()
 	defer b.Close()
 	if _, err := os.Stat(filepath.Join(w.data, "vitrine.db")); err == nil {
@@ -279,8 +288,7 @@ func (w *world) clean() {
 		for _, id := range ids {
 			w.must(r.Down(ctx, id))
 		}
-		images, err := registry.Start(ctx, registry.Config{Root: filepath.Join(w.data, "registry"), Listen: w.registry})
-		w.must(err)
+		images := w.openRegistry()
 		defer images.Close()
 		references, err := b.References(ctx)
 		w.must(err)

@@ -4,8 +4,8 @@ package redistest
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,16 +23,23 @@ const patience = 30 * time.Second
 // A Server is a redis-server in a process of its own, on a loopback port that it keeps. Its methods fail the test where something goes wrong. They
 // are not safe to call side by side, and belong to the test's own goroutine.
 type Server struct {
-	tb      testing.TB
-	port    int
-	dir     string    // what it keeps on disk
-	process *exec.Cmd // nil while it is stopped
-	exited  chan error
-	said    *bytes.Buffer // what the process printed; to be read once it has exited
+	tb       testing.TB
+	port     int
+	password string    // empty for none
+	dir      string    // what it keeps on disk
+	process  *exec.Cmd // nil while it is stopped
+	exited   chan error
+	said     *bytes.Buffer // what the process printed; to be read once it has exited
 }
 
+// An Option changes the server that Start starts.
+type Option func(*Server)
+
+// WithPassword has the server ask for a password, of letters and digits.
+func WithPassword(password string) Option { return func(s *Server) { s.password = password } }
+
 // Start starts a server and ends it with the test. It skips a test that is to be short, and fails one where there is no redis-server.
-func Start(tb testing.TB) *Server {
+func Start(tb testing.TB, options ...Option) *Server {
 	tb.Helper()
 	if testing.Short() {
 		tb.Skip("starts a redis-server")
@@ -42,6 +49,9 @@ func Start(tb testing.TB) *Server {
 		tb.Fatal(err)
 	}
 	s := &Server{tb: tb, port: listener.Addr().(*net.TCPAddr).Port, dir: tb.TempDir()}
+	for _, o := range options {
+		o(s)
+	}
 	if err := listener.Close(); err != nil {
 		tb.Fatal(err)
 	}
@@ -50,8 +60,14 @@ func Start(tb testing.TB) *Server {
 	return s
 }
 
-// URL returns the server's address, "redis://127.0.0.1:<port>", which it keeps when it is started again.
-func (s *Server) URL() string { return fmt.Sprintf("redis://127.0.0.1:%d", s.port) }
+// URL returns the server's address, "redis://127.0.0.1:<port>" or "redis://:<password>@127.0.0.1:<port>", which it keeps when it is started again.
+func (s *Server) URL() string {
+	u := url.URL{Scheme: "redis", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))}
+	if s.password != "" {
+		u.User = url.UserPassword("", s.password)
+	}
+	return u.String()
+}
 
 // Stop ends the server as kill -9 does: its connections break and new ones are refused. What it had confirmed is there after a Restart. A server that
 // is stopped stays so.
@@ -90,7 +106,7 @@ func (s *Server) start() {
 	s.tb.Helper()
 	// What is appended is written before the answer, so that it outlives the process; only the machine's own end would need fsync.
 	s.process = exec.Command("redis-server", "--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "no")
+		"--save", "", "--appendonly", "yes", "--appendfsync", "no", "--requirepass", s.password)
 	s.said = &bytes.Buffer{}
 	s.process.Stdout, s.process.Stderr = s.said, s.said
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -1,6 +1,7 @@
 package redistest_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -44,4 +45,17 @@ func TestStoppedAndRestarted(t *testing.T) {
 	holds(1)
 	s.Restart(true)
 	holds(0)
+}
+
+func TestPassword(t *testing.T) {
+	s := redistest.Start(t, redistest.WithPassword("opensesame"))
+	for range 2 {
+		if err := proxyroutes.Ping(t.Context(), s.URL()); err != nil {
+			t.Error(err)
+		}
+		if proxyroutes.Ping(t.Context(), strings.Replace(s.URL(), ":opensesame@", "", 1)) == nil {
+			t.Error("the server answers without the password")
+		}
+		s.Restart(true)
+	}
 }
