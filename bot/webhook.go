@@ -76,10 +76,10 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request, inbox Inbox) (stat
 	if event == "" || guid == "" || len(event) > maxHeader || len(guid) > maxHeader {
 		return http.StatusBadRequest, "the X-GitHub-Event or the X-GitHub-Delivery header is missing or too long"
 	}
-	if !json.Valid(body) {
+	d, err := deliveryOf(event, guid, body, b.config.AppID)
+	if err != nil && !json.Valid(body) {
 		return http.StatusBadRequest, "the body is not JSON; set the webhook's content type to application/json"
 	}
-	d, err := deliveryOf(event, guid, body, b.config.AppID)
 	if err != nil {
 		return http.StatusBadRequest, err.Error()
 	}

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 )
+
+// occupiedFor is how long a list of the engine's networks counts. One that came into being since costs an attempt, which is made again.
+const occupiedFor = time.Second
 
 // cleanupTime bounds what an attempt does after it was cancelled.
 const cleanupTime = 30 * time.Second
@@ -59,9 +63,9 @@ func (c *Controller) converge(ctx context.Context, listed Environment) error {
 
 // bringUp makes one Deployment of the environment. A user's fault settles it and is no error here.
 func (c *Controller) bringUp(ctx context.Context, e Environment) error {
-	occupied, err := c.Runtime.Occupied(ctx)
+	occupied, err := c.occupied(ctx)
 	if err != nil {
-		return away("the Docker engine", err)
+		return err
 	}
 	d, err := c.Store.Claim(ctx, e.ID, c.Subnets, occupied)
 	if err != nil {
@@ -75,6 +79,24 @@ func (c *Controller) bringUp(ctx context.Context, e Environment) error {
 		return nil
 	}
 	return a.fail(ctx, err)
+}
+
+// occupied returns the networks that the engine had within the last second. Many attempts that begin together share one listing.
+func (c *Controller) occupied(ctx context.Context) ([]netip.Prefix, error) {
+	select {
+	case c.listing <- struct{}{}:
+		defer func() { <-c.listing }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if now := c.Now(); now.Sub(c.listedAt) > occupiedFor {
+		listed, err := c.Runtime.Occupied(ctx)
+		if err != nil {
+			return nil, away("the Docker engine", err)
+		}
+		c.listed, c.listedAt = listed, now
+	}
+	return c.listed, nil
 }
 
 // run goes through the phases up to the switch.
@@ -210,6 +232,8 @@ func (a *attempt) open(ctx context.Context, backends []Backend) error {
 		return fmt.Errorf("switch %s: %w", a.env.Name, err)
 	}
 	a.writeRoutes(ctx, a.env, routes)
+	// What ended since Up returned has to be started again, and from now on without being told. Nobody waits for that.
+	a.doubtDeployment(a.d.ID)
 	a.log.Info("live", "source", a.d.Source.ShortSHA(), "hosts", len(routes))
 	return nil
 }

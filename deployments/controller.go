@@ -61,7 +61,12 @@ type Controller struct {
 
 	slots chan struct{} // one for each build under way
 	asks  chan struct{} // one for each attempt that asks the forge
-	wake  chan struct{} // something may be due
+
+	listing  chan struct{}  // held by who reads or writes the two below
+	listed   []netip.Prefix // the engine's networks
+	listedAt time.Time
+
+	wake chan struct{} // something may be due
 
 	attempts *tasks // by environment
 	removals *tasks // by deployment
@@ -98,6 +103,7 @@ func NewController(c Config, p Ports) *Controller {
 		Ports:    p,
 		slots:    make(chan struct{}, c.Builds),
 		asks:     make(chan struct{}, questions),
+		listing:  make(chan struct{}, 1),
 		wake:     make(chan struct{}, 1),
 		failures: make(map[string]failure),
 		reported: make(map[int64]time.Time),
@@ -179,11 +185,14 @@ func (c *Controller) poke() {
 // dispatch starts what is due, whenever something changed and whenever something's time has come, until ctx is done.
 func (c *Controller) dispatch(ctx context.Context) {
 	for ctx.Err() == nil {
+		began := c.Now()
 		next, err := c.startDue(ctx)
 		if err != nil && ctx.Err() == nil {
 			c.Log.Error("look for due work", "error", err)
 			next = c.Now().Add(firstDelay)
 		}
+		// However often it is poked, looking takes half of the time at most.
+		breathe(ctx, min(c.Now().Sub(began), firstDelay))
 		timer := time.NewTimer(max(0, next.Sub(c.Now())))
 		select {
 		case <-ctx.Done():
@@ -191,6 +200,16 @@ func (c *Controller) dispatch(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+}
+
+// breathe waits until d has passed or ctx is done.
+func breathe(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

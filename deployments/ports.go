@@ -217,13 +217,15 @@ type Runtime interface {
 	// lets it. What the image rule refuses is a Fault.
 	Plan(ctx context.Context, env Environment, d Deployment, s Stack) (Plan, error)
 	// Up carries the plan out and waits until every service is healthy. It returns where the public services answer. A service that exits, never
-	// gets healthy or does not listen is a Fault with its last lines. progress may be called side by side.
+	// gets healthy or does not listen is a Fault with its last lines. What ends after Up returned stays so until Restore. progress may be called side
+	// by side.
 	Up(ctx context.Context, d Deployment, p Plan, progress func(service, status string)) ([]Backend, error)
 	// Down removes everything that carries the deployment's label. What is not there is no error.
 	Down(ctx context.Context, deployment int64) error
-	// Restore starts again what of a deployment's plan has stopped, in the order of its dependencies, and returns once every service is up as its
-	// check says. Where all of it runs it changes nothing. It returns ErrNotFound where something of the plan is not there any more, and a Fault
-	// where a service does not come up again.
+	// Restore starts again what of a deployment's plan has stopped, in the order of its dependencies, has the engine do so by itself from then on, and
+	// returns once every service is up as its check says. It is called for whatever has become live, and again whenever something of it may have
+	// stopped; what runs goes on. It returns ErrNotFound where something of the plan is not there any more, and a Fault where a service does not come
+	// up again.
 	Restore(ctx context.Context, d Deployment) error
 	// Watch follows what happens to containers of ours. connected is called once whatever comes next will be told, and ended for each deployment
 	// that a container of has ended, neither of them side by side. It returns when the connection is lost, or ctx is done.

@@ -16,12 +16,7 @@ func (c *Controller) watch(ctx context.Context) {
 			c.doubtLive()
 		}, c.doubtDeployment)
 		c.outcome(ctx, what, err)
-		timer := time.NewTimer(c.held(what).Sub(c.Now()))
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+		breathe(ctx, c.held(what).Sub(c.Now()))
 	}
 }
 

@@ -9,6 +9,19 @@ import (
 	"vitrine/deployments"
 )
 
+// What has become live is looked after once: from then on the engine does.
+func TestNewlyLive(t *testing.T) {
+	inHouse(t, func(h *house) {
+		for i := range 2 {
+			h.pushed(1, i+1)
+			h.settled()
+			if n := h.called("Runtime.Restore"); n != i+1 {
+				t.Errorf("after deployment %d was live, deployments were looked after %d times", i+1, n)
+			}
+		}
+	})
+}
+
 // When the engine was away, everything that is live is looked after, and nothing is deployed anew that runs.
 func TestEngineComesBack(t *testing.T) {
 	inHouse(t, func(h *house) {
