@@ -100,8 +100,8 @@ func configOf(c deploy.Container) *container.Config {
 	return config
 }
 
-// hostConfigOf returns what holds a container in: every limit, and nothing shared with the host. Until its deployment is up an exit is final, so
-// that it can be told; see [Runtime.keep].
+// hostConfigOf returns what holds a container in: every limit, and nothing shared with the host. Until its deployment is live an exit is final, so
+// that it can be told; see [start.keep].
 func hostConfigOf(p deploy.Plan, c deploy.Container) *container.HostConfig {
 	useInit, pids := true, c.PIDs
 	tmpfs := make(map[string]string, len(c.Tmpfs))
@@ -130,20 +130,4 @@ func hostConfigOf(p deploy.Plan, c deploy.Container) *container.HostConfig {
 			Memory: c.Memory, MemorySwap: c.Memory, NanoCPUs: int64(math.Round(c.CPUs * 1e9)), PidsLimit: &pids,
 		},
 	}
-}
-
-// keep has the engine start the container again when it dies and when the engine itself comes back. A service that is meant to end is left alone.
-func (r *Runtime) keep(ctx context.Context, id string, c deploy.Container) error {
-	if c.Check.Kind == deploy.CheckExit {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	_, err := r.client.ContainerUpdate(ctx, id, container.UpdateConfig{
-		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
-	})
-	if err != nil {
-		return fmt.Errorf("set restart policy of container %s: %w", c.Name, err)
-	}
-	return nil
 }

@@ -18,8 +18,9 @@ import (
 // restorePause lies between two looks at a container that is on its way up.
 const restorePause = 100 * time.Millisecond
 
-// Restore starts again what of the deployment's plan has stopped, in the order of its dependencies, and returns once every service is up as its check
-// says. Where all of it runs it changes nothing, and one-shot jobs that ended with status 0 stay as they are. The addresses are the plan's afterwards.
+// Restore starts again what of the deployment's plan has stopped, in the order of its dependencies, has the engine do so by itself from then on, and
+// returns once every service is up as its check says. What runs goes on, and one-shot jobs that ended with status 0 stay as they are. The addresses are
+// the plan's afterwards.
 //
 // The error is a [deployments.ErrNotFound] where a container or the network is not there any more or is not the plan's, a Fault of the service that does
 // not come up again, and a [deployments.Unavailable] where the engine is away. Calling it again is harmless.
@@ -73,6 +74,7 @@ func (s *start) look(ctx context.Context, svc *service) (*container.State, error
 		return nil, fmt.Errorf("look up container %s: the engine is removing it: %w", svc.Name, deployments.ErrNotFound)
 	}
 	svc.id = found.ID
+	svc.kept = found.HostConfig.RestartPolicy.IsUnlessStopped()
 	endpoint := found.NetworkSettings.Networks[s.plan.Network.Name]
 	if !placed(found.State, endpoint, svc.Address.String()) {
 		return nil, fmt.Errorf("look up container %s: it is not at %s in network %s any more: %w", svc.Name, svc.Address, s.plan.Network.Name, deployments.ErrNotFound)
@@ -99,6 +101,11 @@ func missing(err error) error {
 // revive starts the service if it has stopped, and waits until it is up.
 func (s *start) revive(ctx context.Context, svc *service, state *container.State) error {
 	job := svc.Check.Kind == deploy.CheckExit
+	if !job && !svc.kept {
+		if err := s.keep(ctx, svc); err != nil {
+			return missing(err)
+		}
+	}
 	switch {
 	case job && state.Status == container.StateExited && state.ExitCode == 0:
 		close(svc.started)
@@ -119,6 +126,19 @@ func (s *start) revive(ctx context.Context, svc *service, state *container.State
 		return err
 	}
 	close(svc.up)
+	return nil
+}
+
+// keep has the engine start the container again when it dies and when the engine itself comes back.
+func (s *start) keep(ctx context.Context, svc *service) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := s.client.ContainerUpdate(ctx, svc.id, container.UpdateConfig{
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
+	})
+	if err != nil {
+		return fmt.Errorf("set restart policy of container %s: %w", svc.Name, err)
+	}
 	return nil
 }
 

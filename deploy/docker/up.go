@@ -13,7 +13,8 @@ import (
 )
 
 // Up implements [deployments.Runtime]. Services that do not wait for each other are created, started and checked side by side. From its start until Up
-// returns a service's exit is noticed at once. Up removes nothing, also when it fails or ctx is done: [Runtime.Down] does.
+// returns a service's exit is noticed at once. From then on, until [Runtime.Restore] was called, the engine leaves ended what ends. Up removes nothing,
+// also when it fails or ctx is done: [Runtime.Down] does.
 //
 // Once all are up, each public service is asked for "/" once, with the Host and X-Forwarded-Proto of its URL (see [deploy.NewPlan]); redirects are not
 // followed, and a service that does not answer within ten seconds has no status.
@@ -64,6 +65,7 @@ type start struct {
 type service struct {
 	deploy.Container
 	id      string
+	kept    bool          // the engine starts it again when it ends
 	started chan struct{} // closed once it runs
 	ended   chan struct{} // closed once it ended as it was meant to
 	up      chan struct{} // closed once its check passed
@@ -97,10 +99,9 @@ func (s *start) run(ctx context.Context) ([]deployments.Backend, error) {
 				return err
 			}
 		}
-		var err error
-		backends, err = s.finish(ctx)
+		backends = s.finish(ctx)
 		stopWatching()
-		return err
+		return nil
 	})
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -209,8 +210,8 @@ func (s *start) watch(ctx, watching context.Context, svc *service, results <-cha
 	}
 }
 
-// finish is for when everything is up: the public services are asked what they answer, and the engine is told to keep everything so.
-func (s *start) finish(ctx context.Context) ([]deployments.Backend, error) {
+// finish is for when everything is up: the public services are asked what they answer.
+func (s *start) finish(ctx context.Context) []deployments.Backend {
 	var public []*service
 	for _, svc := range s.services {
 		if svc.Public {
@@ -224,7 +225,6 @@ func (s *start) finish(ctx context.Context) ([]deployments.Backend, error) {
 			backends[i] = deployments.Backend{Service: svc.Service, URL: "http://" + svc.backend(), Answer: s.answer(ctx, svc)}
 		})
 	}
-	err := together(ctx, s.services, func(ctx context.Context, svc *service) error { return s.keep(ctx, svc.id, svc.Container) })
 	asked.Wait()
-	return backends, err
+	return backends
 }

@@ -82,6 +82,13 @@ func TestDependencies(t *testing.T) {
 			t.Errorf("%q is missing in %q", line, seen)
 		}
 	}
+	if got := b.inspect(d, "web").HostConfig.RestartPolicy.Name; got != "no" {
+		t.Errorf("web has restart policy %q before it is live: nobody would see it end", got)
+	}
+	d.Plan = p
+	if err := b.Restore(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
 	if got := b.inspect(d, "web").HostConfig.RestartPolicy.Name; got != "unless-stopped" {
 		t.Errorf("web has restart policy %q: it would not come back with the engine", got)
 	}
