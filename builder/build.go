@@ -13,11 +13,12 @@ import (
 	"vitrine/deployments"
 )
 
-// tidyTime is how long the tags of a build may take to be set, or to be removed where it failed.
+// tidyTime is how long the tags of a failed build may take to be removed.
 const tidyTime = 10 * time.Second
 
-// Build implements [deployments.Builder]. What keeps the engine from building is no Fault and says who is waited for. An image has its tags on the engine when Build returns without an error. When it returns one, none of
-// the tags that it made is left, unless the engine went away meanwhile.
+// Build implements [deployments.Builder]. What keeps the engine from building is no Fault and says who is waited for. An image has its commit's tag on the
+// engine when Build returns without an error; the tag by ID is made when it is pushed. When Build returns an error, none of the tags that it made is
+// left, unless the engine went away meanwhile.
 func (b *Builder) Build(ctx context.Context, req deployments.BuildRequest) ([]deployments.Image, error) {
 	log := &sharedLog{w: req.Log}
 	if req.Log == nil {
@@ -36,9 +37,6 @@ func (b *Builder) Build(ctx context.Context, req deployments.BuildRequest) ([]de
 	err := group.Wait()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
-	}
-	if err == nil {
-		err = b.tagByID(ctx, images)
 	}
 	if err != nil {
 		return nil, errors.Join(err, b.untag(ctx, images, made))
@@ -75,22 +73,7 @@ func (b *Builder) buildOne(ctx context.Context, req deployments.BuildRequest, bu
 	return image, fresh, nil
 }
 
-// tagByID gives each image the tag that always means it. Environments share these tags: while they are made, none is removed. Once it has begun it
-// goes through, since a tag cannot be taken back that another environment may have found.
-func (b *Builder) tagByID(ctx context.Context, images []deployments.Image) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
-	defer cancel()
-	b.tagging.Lock()
-	defer b.tagging.Unlock()
-	for _, image := range images {
-		if err := b.engine.ImageTag(ctx, b.onEngine(image.References[1]), b.onEngine(image.References[0])); err != nil {
-			return away(ctx, waitsForEngine, fmt.Errorf("tag the image of %s: %w", image.Service, err))
-		}
-	}
-	return nil
-}
-
-// untag removes the commit's tags that a failed build made. Tags by ID may be another environment's by now; the sweep knows.
+// untag removes the commit's tags that a failed build made.
 func (b *Builder) untag(ctx context.Context, images []deployments.Image, made []bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
 	defer cancel()

@@ -38,6 +38,9 @@ func TestBuildPushRemoveAndPull(t *testing.T) {
 	if diff := cmp.Diff(want, got.References); diff != "" {
 		t.Error(diff)
 	}
+	if id := w.id(w.onEngine(want[1])); id != got.ID {
+		t.Errorf("the image has ID %s, not %s", id, got.ID)
+	}
 	if got.Cached || got.Digest != "" || got.Service != "web" {
 		t.Errorf("got %+v", got)
 	}
@@ -53,12 +56,17 @@ func TestBuildPushRemoveAndPull(t *testing.T) {
 		t.Errorf("built again: got %+v, want %s from the cache", again[0], got.ID)
 	}
 
+	listed, err := w.References(ctx)
+	check(t, err)
+	if diff := cmp.Diff(want[1:], listed); diff != "" {
+		t.Error(diff)
+	}
 	pushed, err := w.Push(ctx, images)
 	check(t, err)
 	if !strings.HasPrefix(pushed[0].Digest, "sha256:") || images[0].Digest != "" {
 		t.Errorf("pushed %+v of %+v", pushed[0], images[0])
 	}
-	listed, err := w.References(ctx)
+	listed, err = w.References(ctx)
 	check(t, err)
 	if diff := cmp.Diff(want, listed); diff != "" {
 		t.Error(diff)

@@ -54,7 +54,6 @@ type Builder struct {
 
 	mu      sync.Mutex
 	mirrors map[string]*mirror // by path
-	tagging sync.Mutex         // held while tags that several environments share are made or removed
 }
 
 var _ deployments.Builder = (*Builder)(nil)

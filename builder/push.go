@@ -57,8 +57,8 @@ type pushMessage struct {
 // again begins what an engine says, each second, while it waits to try a layer again.
 const again = "Retrying in"
 
-// push has the engine push one tag, and returns the digest of the manifest that the registry took. The tag is made again first: a removal that ran
-// beside the build may have taken one that both have.
+// push has the engine push one tag, and returns the digest of the manifest that the registry took. The tag is made first: nothing needed one by ID
+// before, and environments share those, so that another's end may have taken it.
 //
 // An engine tries each layer five times, for some fifty seconds altogether. So the registry is asked before, and when the engine begins to try again:
 // while its storage is away the push ends at once.
@@ -122,8 +122,6 @@ func (b *Builder) refused(ctx context.Context, words string) error {
 // Remove implements [deployments.Builder]. On the engine an image goes with its last tag; one that a container uses keeps it, which is an error.
 // Every reference is tried, whatever becomes of the others. What the engine, the registry or its storage did is a [deployments.Unavailable].
 func (b *Builder) Remove(ctx context.Context, references []string) error {
-	b.tagging.Lock()
-	defer b.tagging.Unlock()
 	var errs []error
 	for _, reference := range references {
 		if !strings.HasPrefix(reference, b.prefix) {

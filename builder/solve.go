@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/util/bklog"
 	"github.com/opencontainers/go-digest"
@@ -70,7 +71,7 @@ func (b *Builder) solve(ctx context.Context, from provenance, build deployments.
 		defer close(followed)
 		s.follow(status)
 	}()
-	_, err = c.Build(ctx, opt, "", run, status)
+	answer, err := c.Build(ctx, opt, "", run, status)
 	<-followed
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -78,11 +79,12 @@ func (b *Builder) solve(ctx context.Context, from provenance, build deployments.
 	if err != nil {
 		return "", b.unlessEngineEnded(ctx, r.failure(refused, err, s, lines))
 	}
-	image, err := b.engine.ImageInspect(ctx, name)
-	if err != nil {
-		return "", away(ctx, waitsForEngine, fmt.Errorf("look up the built image: %w", err))
+	// What the exporter calls the digest is the ID (moby, builder-next/exporter).
+	id := answer.ExporterResponse[exptypes.ExporterImageDigestKey]
+	if id == "" {
+		return "", fmt.Errorf("the engine did not say which image it built: %v", answer.ExporterResponse)
 	}
-	return image.ID, nil
+	return id, nil
 }
 
 // unlessEngineEnded returns how a build failed, unless the engine is not there any more: one that shuts down kills what it runs, and a step that was
