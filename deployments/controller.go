@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -335,4 +337,11 @@ func (c *Controller) outcome(ctx context.Context, what string, err error) int {
 	c.failures[what] = f
 	c.Log.Warn(what, "error", err, "failures", f.count, "again", f.until)
 	return f.count
+}
+
+// forgetFailures forgets those of the work whose name begins with the prefix, which is not held back any more.
+func (c *Controller) forgetFailures(prefix string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.failures, func(what string, _ failure) bool { return strings.HasPrefix(what, prefix) })
 }

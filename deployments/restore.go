@@ -7,16 +7,25 @@ import (
 	"time"
 )
 
-// watch follows the engine until ctx is done. What happened while it could not be followed is not known: then everything that is live is looked after.
+const (
+	// longestUnfollowed bounds the pause before the engine is followed again: previews that were stopped with it stand still until then.
+	longestUnfollowed = 5 * time.Second
+	// restoring begins the names of the work of bringing a deployment back.
+	restoring = "restore deployment "
+)
+
+// watch follows the engine until ctx is done. What happened while it could not be followed is not known: then everything that is live is looked after,
+// at once, however often that failed while the engine was away.
 func (c *Controller) watch(ctx context.Context) {
 	const what = "follow the engine"
 	for ctx.Err() == nil {
 		err := c.Runtime.Watch(ctx, func() {
 			c.outcome(ctx, what, nil)
+			c.forgetFailures(restoring)
 			c.doubtLive()
 		}, c.doubtDeployment)
 		c.outcome(ctx, what, err)
-		breathe(ctx, c.held(what).Sub(c.Now()))
+		breathe(ctx, min(c.held(what).Sub(c.Now()), longestUnfollowed))
 	}
 }
 
@@ -49,7 +58,7 @@ func (c *Controller) startRestores(ctx context.Context) (next time.Time, err err
 		return next, err
 	}
 	for _, d := range c.toRestore(owned) {
-		what := "restore deployment " + strconv.FormatInt(d.ID, 10)
+		what := restoring + strconv.FormatInt(d.ID, 10)
 		if at := c.held(what); !at.IsZero() {
 			next = soonest(next, at)
 			continue

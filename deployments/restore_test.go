@@ -2,6 +2,7 @@ package deployments_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -44,6 +45,27 @@ func TestEngineComesBack(t *testing.T) {
 			h.wantLive(n+1, 1)
 		}
 		h.wantThere(h.live(1), h.live(2), h.live(3))
+	})
+}
+
+// However long the engine was away and however often a deployment could not be looked after, it is within seconds of the engine's return.
+func TestEngineWasAwayForLong(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.settled()
+		away := errors.New("no engine answers")
+		h.when("Runtime.Watch", func(context.Context, string) error { return away })
+		h.when("Runtime.Restore", func(context.Context, string) error { return away })
+		h.ended <- h.live(1).ID
+		h.broken <- struct{}{}
+		h.pass(10 * time.Minute)
+		h.when("Runtime.Restore", nil)
+		h.when("Runtime.Watch", nil)
+		restored := h.called("Runtime.Restore")
+		h.pass(6 * time.Second)
+		if h.called("Runtime.Restore") == restored {
+			t.Error("the deployment is not looked after six seconds after the engine's return")
+		}
 	})
 }
 
