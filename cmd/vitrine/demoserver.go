@@ -9,7 +9,6 @@ import (
 	"io"
 	mathrand "math/rand/v2"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -119,16 +118,7 @@ func (d *demo) openGithub(c *demoCommand, dir string, webhooks net.Listener, sec
 		return err
 	}
 	d.add(d.github.Close)
-	web := &http.Server{Handler: d.github, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(listener) }()
-	d.add(func() error {
-		err := web.Close()
-		if stopped := <-served; !errors.Is(stopped, http.ErrServerClosed) {
-			err = errors.Join(err, stopped)
-		}
-		return err
-	})
+	d.add(sample.Serve(listener, d.github))
 	return nil
 }
 
