@@ -24,12 +24,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vitrine/cmd/bench/report"
+	"vitrine/cmd/bench/world"
 )
 
 // A floor does nothing but what cannot be left out, by raw calls and side by side where that is possible: fetch the commit, solve a cached build for each
 // service, make a network, create and start the containers. It checks nothing, records nothing, and knows beforehand what there is to do.
 type floor struct {
-	world    *world
+	world    *world.World
 	engine   *client.Client
 	buildkit *buildkit.Client // one connection for all rounds
 	dir      string
@@ -43,9 +44,9 @@ type floor struct {
 var _ contestant = (*floor)(nil)
 
 // openFloor makes a warm mirror. Close removes what the floor left.
-func openFloor(ctx context.Context, w *world, engine *client.Client) (*floor, error) {
+func openFloor(ctx context.Context, w *world.World, engine *client.Client) (*floor, error) {
 	f := &floor{
-		world: w, engine: engine, dir: filepath.Join(w.dir, "floor"),
+		world: w, engine: engine, dir: filepath.Join(w.Dir, "floor"),
 		// Beside the pool of serve's own networks.
 		subnet: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 212, byte(rand.IntN(256)), 0}), 27),
 	}
@@ -73,12 +74,12 @@ func (f *floor) name() string { return "the floor" }
 
 // round brings a commit of its own up, measured from the fetch.
 func (f *floor) round(ctx context.Context, text string) (t trial, err error) {
-	sha, err := f.world.quietly(ctx, "floor", text)
+	sha, err := f.world.CommitQuietly(ctx, "floor", text)
 	if err != nil {
 		return t, err
 	}
 	f.rounds++
-	f.network = fmt.Sprintf("vitrine-bench-%s-%d", f.world.name, f.rounds)
+	f.network = fmt.Sprintf("vitrine-bench-%s-%d", f.world.Name, f.rounds)
 	watch := report.NewStopwatch(time.Now)
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error { return f.makeNetwork(both) })
@@ -87,7 +88,7 @@ func (f *floor) round(ctx context.Context, text string) (t trial, err error) {
 		return t, errors.Join(err, group.Wait())
 	}
 	watch.Lap("fetching")
-	for _, service := range services {
+	for _, service := range world.Services() {
 		group.Go(func() error { return f.solve(both, service, filepath.Join(tree, service)) })
 	}
 	if err := group.Wait(); err != nil {
@@ -98,7 +99,7 @@ func (f *floor) round(ctx context.Context, text string) (t trial, err error) {
 		return t, err
 	}
 	watch.Lap("starting")
-	at, err := newVisitor("http://"+f.address(0)+":8080/", "").sees(ctx, answers(text))
+	at, err := world.NewVisitor("http://"+f.address(0)+":8080/", "").Sees(ctx, world.Answer(text))
 	if err != nil {
 		return t, err
 	}
@@ -110,7 +111,7 @@ func (f *floor) mirror() string { return filepath.Join(f.dir, "mirror.git") }
 
 func (f *floor) fetch(ctx context.Context, branch string) error {
 	return f.git(ctx, "--git-dir", f.mirror(), "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head",
-		f.world.web+"/"+repository+".git", "+refs/heads/"+branch+":refs/heads/"+branch)
+		f.world.Web+"/"+world.Repository+".git", "+refs/heads/"+branch+":refs/heads/"+branch)
 }
 
 func (f *floor) checkout(ctx context.Context, sha, tree string) error {
@@ -140,7 +141,7 @@ func (f *floor) solve(ctx context.Context, service, folder string) error {
 	_, err = f.buildkit.Solve(bklog.WithLogger(ctx, logrus.NewEntry(quiet)), nil, buildkit.SolveOpt{
 		Frontend:    "dockerfile.v0",
 		LocalMounts: map[string]fsutil.FS{"context": files, "dockerfile": files},
-		SharedKey:   f.world.name + service,
+		SharedKey:   f.world.Name + service,
 		Exports:     []buildkit.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": f.image(service)}}},
 	}, nil)
 	if err != nil {
@@ -150,7 +151,7 @@ func (f *floor) solve(ctx context.Context, service, folder string) error {
 }
 
 func (f *floor) image(service string) string {
-	return fmt.Sprintf("vitrine-bench-%s/%s:%d", f.world.name, service, f.rounds)
+	return fmt.Sprintf("vitrine-bench-%s/%s:%d", f.world.Name, service, f.rounds)
 }
 
 func (f *floor) makeNetwork(ctx context.Context) error {
@@ -169,9 +170,9 @@ func (f *floor) address(i int) string {
 
 // start creates and starts the containers side by side.
 func (f *floor) start(ctx context.Context) error {
-	f.containers = make([]string, len(services))
+	f.containers = make([]string, len(world.Services()))
 	group, ctx := errgroup.WithContext(ctx)
-	for i, service := range services {
+	for i, service := range world.Services() {
 		group.Go(func() error {
 			made, err := f.engine.ContainerCreate(ctx, &container.Config{Image: f.image(service)},
 				&container.HostConfig{NetworkMode: container.NetworkMode(f.network)},
@@ -191,11 +192,11 @@ func (f *floor) start(ctx context.Context) error {
 // rest removes what the round made.
 func (f *floor) rest(ctx context.Context) error {
 	var errs []error
-	for _, service := range services {
+	for _, service := range world.Services() {
 		errs = append(errs, tolerant(f.engine.ContainerRemove(ctx, f.network+"-"+service, container.RemoveOptions{Force: true, RemoveVolumes: true})))
 	}
 	errs = append(errs, tolerant(f.engine.NetworkRemove(ctx, f.network)))
-	for _, service := range services {
+	for _, service := range world.Services() {
 		_, err := f.engine.ImageRemove(ctx, f.image(service), image.RemoveOptions{PruneChildren: true})
 		errs = append(errs, tolerant(err))
 	}
@@ -204,7 +205,7 @@ func (f *floor) rest(ctx context.Context) error {
 
 // Close removes what a round that failed made.
 func (f *floor) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), removalTime)
+	ctx, cancel := context.WithTimeout(context.Background(), world.RemovalTime)
 	defer cancel()
 	var err error
 	if f.network != "" {

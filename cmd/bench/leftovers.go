@@ -12,26 +12,27 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// removeBuilt removes the base image, and every container and image that stands on it, whoever of the contestants made it and however far it came.
-func (w *world) removeBuilt(ctx context.Context) error {
+// removeBase removes the base image, and every container and image that stands on it, whoever of the contestants made it and however far it came. Where
+// there is no such image it does nothing.
+func removeBase(ctx context.Context, name string) error {
 	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	base, err := engine.ImageInspect(ctx, w.base)
+	base, err := engine.ImageInspect(ctx, name)
 	if cerrdefs.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look up image %s: %w", w.base, err)
+		return fmt.Errorf("look up image %s: %w", name, err)
 	}
 	if len(base.RootFS.Layers) == 0 {
-		return fmt.Errorf("image %s has no layer to know its children by", w.base)
+		return fmt.Errorf("image %s has no layer to know its children by", name)
 	}
 	containers, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("ancestor", base.ID))})
 	if err != nil {
-		return fmt.Errorf("list what runs on %s: %w", w.base, err)
+		return fmt.Errorf("list what runs on %s: %w", name, err)
 	}
 	var errs []error
 	for _, c := range containers {

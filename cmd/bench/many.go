@@ -12,6 +12,7 @@ import (
 
 	"vitrine/bot/githubsim"
 	"vitrine/cmd/bench/report"
+	"vitrine/cmd/bench/world"
 	"vitrine/cmd/internal/sample"
 )
 
@@ -32,12 +33,12 @@ const (
 
 // many measures a serve with many previews.
 func many(ctx context.Context, o options) (rows []report.Row, err error) {
-	w, err := openWorld(ctx, o.Binary, o.log, "GODEBUG=gctrace=1", fmt.Sprintf("VITRINE_BUILDS=%d", manyAtOnce))
+	w, err := o.openWorld(ctx, "GODEBUG=gctrace=1", fmt.Sprintf("VITRINE_BUILDS=%d", manyAtOnce))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	if err := w.create(ctx, manyRepo, single(w.base)); err != nil {
+	if err := w.Create(ctx, manyRepo, world.Single(w.Base)); err != nil {
 		return nil, err
 	}
 	live, err := fill(ctx, w)
@@ -53,40 +54,40 @@ func many(ctx context.Context, o options) (rows []report.Row, err error) {
 }
 
 // fill opens pull requests, a few at a time, until there are as many previews as there should be or the time is over. It returns how many are live.
-func fill(ctx context.Context, w *world) (live int, err error) {
+func fill(ctx context.Context, w *world.World) (live int, err error) {
 	end := time.Now().Add(manyTime)
 	for i := 0; i < manyPreviews && time.Now().Before(end); i++ {
 		branch := fmt.Sprintf("topic-%d", i)
-		if _, err := w.github.Commit(ctx, githubsim.Change{
+		if _, err := w.Github.Commit(ctx, githubsim.Change{
 			Repository: manyRepo, Branch: branch, Author: sample.Developer, Files: map[string]string{"stock.txt": strconv.Itoa(i) + "\n"},
 		}); err != nil {
 			return 0, err
 		}
 		pull := githubsim.PullRequest{Repository: manyRepo, Head: branch, Title: "Topic " + branch, Author: sample.Developer}
-		if _, err := w.github.OpenPullRequest(ctx, pull); err != nil {
+		if _, err := w.Github.OpenPullRequest(ctx, pull); err != nil {
 			return 0, err
 		}
-		err := until(ctx, "previews are deployed", func() (bool, error) {
-			n, err := w.serve.number(ctx, `SELECT count(*) FROM environments WHERE live IS NOT NULL`)
+		err := world.Until(ctx, "previews are deployed", func() (bool, error) {
+			n, err := w.Serve.Number(ctx, `SELECT count(*) FROM environments WHERE live IS NOT NULL`)
 			live = int(n)
 			return i+1-live < manyAtOnce, err
 		})
 		if err != nil {
-			return 0, fmt.Errorf("%w; serve said:\n%s", err, tail(w.serve.logs))
+			return 0, fmt.Errorf("%w; serve said:\n%s", err, w.Serve.Tail())
 		}
 		if (i+1)%50 == 0 {
-			w.say("  %d previews", live)
+			w.Say("  %d previews", live)
 		}
 	}
-	if err := w.serve.idle(ctx); err != nil {
+	if err := w.Serve.Idle(ctx); err != nil {
 		return 0, err
 	}
-	n, err := w.serve.number(ctx, `SELECT count(*) FROM environments WHERE live IS NOT NULL`)
-	w.say("  %d previews", n)
+	n, err := w.Serve.Number(ctx, `SELECT count(*) FROM environments WHERE live IS NOT NULL`)
+	w.Say("  %d previews", n)
 	return int(n), err
 }
 
-func memoryRow(ctx context.Context, w *world, live int) (report.Row, error) {
+func memoryRow(ctx context.Context, w *world.World, live int) (report.Row, error) {
 	var resident report.Distribution
 	pause := time.NewTicker(memoryPause)
 	defer pause.Stop()
@@ -96,7 +97,7 @@ func memoryRow(ctx context.Context, w *world, live int) (report.Row, error) {
 		case <-ctx.Done():
 			return report.Row{}, context.Cause(ctx)
 		}
-		mib, err := residentMemory(w.serve.process.Process.Pid)
+		mib, err := residentMemory(w.Serve.PID())
 		if err != nil {
 			return report.Row{}, err
 		}
@@ -110,7 +111,7 @@ func memoryRow(ctx context.Context, w *world, live int) (report.Row, error) {
 		Verdict: report.Holds,
 	}
 	heap := "unknown"
-	if mib, ok := lastHeap(fileText(w.serve.logs)); ok {
+	if mib, ok := lastHeap(fileText(w.Serve.LogFile)); ok {
 		heap = strconv.Itoa(mib) + " MiB"
 	}
 	row.Notes = append(row.Notes, "Live on Go's heap after the last collection: "+heap+".")
@@ -124,21 +125,21 @@ func memoryRow(ctx context.Context, w *world, live int) (report.Row, error) {
 }
 
 // sweepRow starts serve again and again, which sweeps at its start.
-func sweepRow(ctx context.Context, w *world, live, rounds int) (report.Row, error) {
+func sweepRow(ctx context.Context, w *world.World, live, rounds int) (report.Row, error) {
 	for range rounds {
-		seen := len(sweeps(fileText(w.serve.logs)))
-		if err := w.serve.stop(); err != nil {
+		seen := len(sweeps(fileText(w.Serve.LogFile)))
+		if err := w.Serve.Stop(); err != nil {
 			return report.Row{}, err
 		}
-		if err := w.serve.start(ctx); err != nil {
+		if err := w.Serve.Start(ctx); err != nil {
 			return report.Row{}, err
 		}
-		err := until(ctx, "serve logs how long its sweep took", func() (bool, error) { return len(sweeps(fileText(w.serve.logs))) > seen, nil })
+		err := world.Until(ctx, "serve logs how long its sweep took", func() (bool, error) { return len(sweeps(fileText(w.Serve.LogFile))) > seen, nil })
 		if err != nil {
 			return report.Missing(manySweep, manySweepWhat, err), err
 		}
 	}
-	all := sweeps(fileText(w.serve.logs))
+	all := sweeps(fileText(w.Serve.LogFile))
 	took := all[max(0, len(all)-rounds):]
 	row := report.Row{
 		Title: manySweep, What: manySweepWhat,

@@ -3,8 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -40,19 +38,13 @@ type front struct {
 
 // proxied measures the built-in proxy against the standard library's.
 func proxied(ctx context.Context, o options) (rows []report.Row, err error) {
-	w, err := openWorld(ctx, o.Binary, o.log)
+	w, previews, err := openPreviews(ctx, o, "ours")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	if err := w.create(ctx, repository, stack(w.base)); err != nil {
-		return nil, err
-	}
-	preview, err := openOurs(ctx, w, "ours")
-	if err != nil {
-		return nil, err
-	}
-	backend, err := w.serve.backend(ctx, preview.label)
+	preview := previews[0]
+	backend, err := w.Serve.Backend(ctx, preview.label)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +53,7 @@ func proxied(ctx context.Context, o options) (rows []report.Row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, fixed.Close()) }()
-	fronts := []front{{"Vitrine", w.serve.address, w.serve.process.Process.Pid}, {"httputil.ReverseProxy", fixed.address, fixed.process.Process.Pid}}
+	fronts := []front{{"Vitrine", w.Serve.Address, w.Serve.PID()}, {"httputil.ReverseProxy", fixed.address, fixed.process.Process.Pid}}
 	rates, costs := make([]report.Distribution, len(fronts)), make([]report.Distribution, len(fronts))
 	for round := range o.Rounds + 1 {
 		for turn := range fronts {
@@ -83,7 +75,7 @@ func proxied(ctx context.Context, o options) (rows []report.Row, err error) {
 				return nil, err
 			}
 			rate, cost := float64(n)/took.Seconds(), float64((after-before).Microseconds())/float64(n)
-			w.say("  round %2d  %-22s %6.0f requests/s", round, f.name, rate)
+			w.Say("  round %2d  %-22s %6.0f requests/s", round, f.name, rate)
 			if round > 0 {
 				rates[i], costs[i] = append(rates[i], rate), append(costs[i], cost)
 			}
@@ -113,22 +105,6 @@ func proxyRow(fronts []front, rates, costs []report.Distribution) report.Row {
 			report.Figure(costs[0].Median()), report.Figure(costs[0].Median()-costs[1].Median()))
 	}
 	return row
-}
-
-// backend returns where the container behind a host's label answers.
-func (s *serve) backend(ctx context.Context, label string) (string, error) {
-	var text []byte
-	err := s.read(func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, `SELECT backends FROM routes WHERE label = ?`, label).Scan(&text)
-	})
-	if err != nil {
-		return "", fmt.Errorf("read the route of %s: %w", label, err)
-	}
-	var backends []string
-	if err := json.Unmarshal(text, &backends); err != nil || len(backends) != 1 {
-		return "", fmt.Errorf("the route of %s has no single backend: %s", label, text)
-	}
-	return backends[0], nil
 }
 
 // A fixed is the other contestant, this binary in a process of its own.

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"vitrine/cmd/bench/report"
+	"vitrine/cmd/bench/world"
 )
 
 // A trial is one contestant's one round.
@@ -36,7 +37,7 @@ const (
 
 // pushToLive measures Vitrine, the CI script and the floor in turn. A contestant that cannot run has a row that says so, and an error.
 func pushToLive(ctx context.Context, o options) (rows []report.Row, err error) {
-	w, err := openWorld(ctx, o.Binary, o.log)
+	w, previews, err := openPreviews(ctx, o, "ours")
 	if err != nil {
 		return nil, err
 	}
@@ -46,19 +47,12 @@ func pushToLive(ctx context.Context, o options) (rows []report.Row, err error) {
 		return nil, err
 	}
 	defer engine.Close()
-	if err := w.create(ctx, repository, stack(w.base)); err != nil {
-		return nil, err
-	}
-	ours, err := openOurs(ctx, w, "ours")
-	if err != nil {
-		return nil, err
-	}
 	f, err := openFloor(ctx, w, engine)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	contestants := []contestant{ours, f}
+	contestants := []contestant{previews[0], f}
 	s, missing := openScript(ctx, w, engine)
 	if missing == nil {
 		defer func() { err = errors.Join(err, s.Close()) }()
@@ -73,7 +67,7 @@ func pushToLive(ctx context.Context, o options) (rows []report.Row, err error) {
 
 // inTurn has every contestant make a round that does not count and then the given number, the order turned round each time. It returns the trials by
 // contestant.
-func inTurn(ctx context.Context, w *world, contestants []contestant, rounds int) ([][]trial, error) {
+func inTurn(ctx context.Context, w *world.World, contestants []contestant, rounds int) ([][]trial, error) {
 	trials := make([][]trial, len(contestants))
 	order := make([]int, len(contestants))
 	for i := range order {
@@ -89,7 +83,7 @@ func inTurn(ctx context.Context, w *world, contestants []contestant, rounds int)
 			if err := c.rest(ctx); err != nil {
 				return nil, fmt.Errorf("after round %d of %s: %w", round, c.name(), err)
 			}
-			w.say("  round %2d  %-14s %8s", round, c.name(), t.took.Round(time.Millisecond))
+			w.Say("  round %2d  %-14s %8s", round, c.name(), t.took.Round(time.Millisecond))
 			if round > 0 {
 				trials[i] = append(trials[i], t)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"vitrine/cmd/bench/report"
+	"vitrine/cmd/bench/world"
 )
 
 // A cli is the command line.
@@ -53,6 +54,11 @@ func (o *options) Validate() error {
 		}
 	}
 	return nil
+}
+
+// openWorld opens the world that something is measured in. env are further variables for its serve.
+func (o options) openWorld(ctx context.Context, env ...string) (*world.World, error) {
+	return world.Open(ctx, world.Config{Binary: o.Binary, Env: env, Log: o.log, RemoveBase: removeBase})
 }
 
 // A measurement makes rows of the report. Beside an error it may still return rows.

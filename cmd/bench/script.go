@@ -20,6 +20,7 @@ import (
 
 	"vitrine/builder/registry"
 	"vitrine/cmd/bench/report"
+	"vitrine/cmd/bench/world"
 )
 
 // scriptText is the contestant: a shell script, as it would be in a CI job.
@@ -32,7 +33,7 @@ const scriptTag = "pr-1"
 
 // A script is the CI script and what it leaves on the engine.
 type script struct {
-	world    *world
+	world    *world.World
 	engine   *client.Client
 	registry *registry.Registry
 	dir      string
@@ -46,7 +47,7 @@ type script struct {
 var _ contestant = (*script)(nil)
 
 // openScript starts a registry for the script's images. Close removes what the script left.
-func openScript(ctx context.Context, w *world, engine *client.Client) (*script, error) {
+func openScript(ctx context.Context, w *world.World, engine *client.Client) (*script, error) {
 	for _, program := range []string{"bash", "git", "docker"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, fmt.Errorf("the CI script needs %s: %w; `.ci/prepare bench` installs it", program, err)
@@ -56,8 +57,8 @@ func openScript(ctx context.Context, w *world, engine *client.Client) (*script, 
 	if err != nil {
 		return nil, err
 	}
-	s := &script{world: w, engine: engine, dir: filepath.Join(w.dir, "script"), compose: compose, project: "vitrine-bench-" + w.name}
-	if s.port, err = freePort(); err != nil {
+	s := &script{world: w, engine: engine, dir: filepath.Join(w.Dir, "script"), compose: compose, project: "vitrine-bench-" + w.Name}
+	if s.port, err = world.FreePort(); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
@@ -87,7 +88,7 @@ func (s *script) name() string { return "the CI script" }
 
 // round has the script deploy a commit of its own, measured from the script's start.
 func (s *script) round(ctx context.Context, text string) (trial, error) {
-	if _, err := s.world.quietly(ctx, "script", text); err != nil {
+	if _, err := s.world.CommitQuietly(ctx, "script", text); err != nil {
 		return trial{}, err
 	}
 	old := s.images(ctx)
@@ -96,7 +97,7 @@ func (s *script) round(ctx context.Context, text string) (trial, error) {
 	defer cancel(nil)
 	folder := filepath.Join(s.dir, strconv.Itoa(s.rounds))
 	command := s.command(ctx, "bash", s.file)
-	command.Env = append(command.Env, "BRANCH=script", "REPOSITORY="+s.world.web+"/"+repository+".git", "FOLDER="+folder)
+	command.Env = append(command.Env, "BRANCH=script", "REPOSITORY="+s.world.Web+"/"+world.Repository+".git", "FOLDER="+folder)
 	var out, problems bytes.Buffer
 	command.Stdout, command.Stderr = &out, &problems
 
@@ -110,7 +111,7 @@ func (s *script) round(ctx context.Context, text string) (trial, error) {
 		}
 		ended <- err
 	}()
-	at, err := newVisitor(fmt.Sprintf("http://127.0.0.1:%d/", s.port), "").sees(ctx, answers(text))
+	at, err := world.NewVisitor(fmt.Sprintf("http://127.0.0.1:%d/", s.port), "").Sees(ctx, world.Answer(text))
 	if failed := <-ended; failed != nil {
 		return trial{}, failed
 	}
@@ -128,7 +129,7 @@ func (s *script) command(ctx context.Context, name string, args ...string) *exec
 	// In a group of its own it does not get the terminal's Ctrl-C, and what it started ends with it.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
-	command.WaitDelay = patience
+	command.WaitDelay = world.Patience
 	command.Env = append(os.Environ(), "LC_ALL=C", "REGISTRY="+s.registry.Addr(), "TAG="+scriptTag, "COMPOSE="+strings.Join(s.compose, " "),
 		"PROJECT="+s.project, "PORT="+strconv.Itoa(s.port))
 	return command
@@ -161,8 +162,8 @@ func scriptPhases(out string, at time.Time) ([]report.Phase, error) {
 
 // tags are the names of the script's images.
 func (s *script) tags() []string {
-	tags := make([]string, len(services))
-	for i, service := range services {
+	tags := make([]string, len(world.Services()))
+	for i, service := range world.Services() {
 		tags[i] = s.registry.Addr() + "/shop/" + service + ":" + scriptTag
 	}
 	return tags
@@ -201,10 +202,10 @@ func (s *script) rest(context.Context) error { return nil }
 
 // Close removes the script's containers, network and images, and ends its registry.
 func (s *script) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), removalTime)
+	ctx, cancel := context.WithTimeout(context.Background(), world.RemovalTime)
 	defer cancel()
 	file := filepath.Join(s.dir, "ci.yaml")
-	err := os.WriteFile(file, []byte(stack(s.world.base)["ci.yaml"]), 0o600)
+	err := os.WriteFile(file, []byte(world.Stack(s.world.Base)["ci.yaml"]), 0o600)
 	down := append(s.compose[1:len(s.compose):len(s.compose)], "--project-name", s.project, "--file", file, "down")
 	if out, failed := s.command(ctx, s.compose[0], down...).CombinedOutput(); failed != nil {
 		err = errors.Join(err, fmt.Errorf("remove the CI script's stack: %w: %s", failed, out))

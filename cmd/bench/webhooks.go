@@ -18,15 +18,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vitrine/cmd/bench/report"
+	"vitrine/cmd/bench/world"
 )
 
 const (
-	webhookRate   = 200 // a second
-	webhookTime   = 30 * time.Second
-	webhookBound  = 10.0 // ms, of the 99th percentile
-	deploysBeside = 2    // that run meanwhile
-	webhookTitle  = "webhook answers, 200 a second for 30 s while two deploys run"
-	webhookWhat   = "the time from sending a signed webhook to having read its answer, each sent at its time whether or not those before are answered"
+	webhookRate  = 200 // a second
+	webhookTime  = 30 * time.Second
+	webhookBound = 10.0 // ms, of the 99th percentile
+	webhookTitle = "webhook answers, 200 a second for 30 s while two deploys run"
+	webhookWhat  = "the time from sending a signed webhook to having read its answer, each sent at its time whether or not those before are answered"
 )
 
 // A webhook is one that is ready to be sent, but for its delivery id.
@@ -38,36 +38,22 @@ type webhook struct {
 
 // webhooks measures the answers to webhooks while deploys keep the machine busy.
 func webhooks(ctx context.Context, o options) (rows []report.Row, err error) {
-	w, err := openWorld(ctx, o.Binary, o.log)
+	w, previews, err := openPreviews(ctx, o, "still", "busy-1", "busy-2")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	if err := w.create(ctx, repository, stack(w.base)); err != nil {
-		return nil, err
-	}
-	if _, err := openOurs(ctx, w, "still"); err != nil {
-		return nil, err
-	}
-	var busy []*ours
-	for i := range deploysBeside {
-		preview, err := openOurs(ctx, w, fmt.Sprintf("busy-%d", i+1))
-		if err != nil {
-			return nil, err
-		}
-		busy = append(busy, preview)
-	}
 	mix, err := mixOf(w)
 	if err != nil {
 		return nil, err
 	}
-	w.say("  sending for %s", webhookTime)
+	w.Say("  sending for %s", webhookTime)
 	var beside probe
-	sent, deployed, err := storm(ctx, w, busy, mix, &beside)
+	sent, deployed, err := storm(ctx, w, previews[1:], mix, &beside)
 	if err != nil {
 		return nil, err
 	}
-	stored, err := w.serve.number(ctx, `SELECT count(*) FROM deliveries WHERE guid LIKE 'bench-%'`)
+	stored, err := w.Serve.Number(ctx, `SELECT count(*) FROM deliveries WHERE guid LIKE 'bench-%'`)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +69,7 @@ type answer struct {
 
 // storm sends the webhooks of the mix in turn while the previews are deployed over and over and the probe watches. It returns the answers, and how many
 // deploys went live.
-func storm(ctx context.Context, w *world, busy []*ours, mix []webhook, beside *probe) ([]answer, int, error) {
+func storm(ctx context.Context, w *world.World, busy []*ours, mix []webhook, beside *probe) ([]answer, int, error) {
 	over, stop := context.WithCancel(ctx)
 	defer stop()
 	group, working := errgroup.WithContext(ctx)
@@ -98,7 +84,7 @@ func storm(ctx context.Context, w *world, busy []*ours, mix []webhook, beside *p
 			return nil
 		})
 	}
-	group.Go(func() error { return beside.watch(over, w.dir) })
+	group.Go(func() error { return beside.watch(over, w.Dir) })
 	var sent []answer
 	group.Go(func() error {
 		defer stop()
@@ -116,7 +102,7 @@ func storm(ctx context.Context, w *world, busy []*ours, mix []webhook, beside *p
 }
 
 // send sends n webhooks, one each pause, and returns the answers once all are there.
-func send(ctx context.Context, w *world, mix []webhook, n int, pause time.Duration) []answer {
+func send(ctx context.Context, w *world.World, mix []webhook, n int, pause time.Duration) []answer {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	defer client.CloseIdleConnections()
 	answers := make([]answer, n)
@@ -130,7 +116,7 @@ func send(ctx context.Context, w *world, mix []webhook, n int, pause time.Durati
 			<-ticker.C
 		}
 		under.Go(func() {
-			answers[i] = deliver(ctx, client, w.hook, mix[i%len(mix)], fmt.Sprintf("bench-%s-%d", w.name, i))
+			answers[i] = deliver(ctx, client, w.Hook, mix[i%len(mix)], fmt.Sprintf("bench-%s-%d", w.Name, i))
 		})
 	}
 	under.Wait()
@@ -165,9 +151,9 @@ const (
 )
 
 // mixOf makes webhooks of those that the simulated GitHub has sent. Each has to be stored before it is answered, and none starts a build.
-func mixOf(w *world) ([]webhook, error) {
+func mixOf(w *world.World) ([]webhook, error) {
 	var pull, push []byte
-	for _, d := range slices.Backward(w.github.Deliveries()) {
+	for _, d := range slices.Backward(w.Github.Deliveries()) {
 		switch {
 		case d.Event == "pull_request" && d.Action == "opened" && bytes.Contains(d.Body, []byte(`"Change still"`)):
 			pull = d.Body
@@ -199,7 +185,7 @@ func mixOf(w *world) ([]webhook, error) {
 		if err != nil {
 			return nil, err
 		}
-		mix = append(mix, webhook{event: event, body: body, signature: signatureOf(body, w.name)})
+		mix = append(mix, webhook{event: event, body: body, signature: signatureOf(body, w.Name)})
 	}
 	return mix, nil
 }

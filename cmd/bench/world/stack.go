@@ -1,4 +1,4 @@
-package main
+package world
 
 import (
 	"context"
@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// repository is the one that everybody deploys from.
-const repository = "acme/shop"
+// Repository is the one that everybody deploys from.
+const Repository = "acme/shop"
 
-// services are those of its stack, both built from it.
-var services = [...]string{"web", "api"}
+// Services returns the names of those of its stack, both built from it.
+func Services() []string { return []string{"web", "api"} }
 
-// stack returns the repository's files by their paths. base is the image that both services build on. compose.yaml is for Vitrine, ci.yaml for the CI
+// Stack returns Repository's files by their paths. base is the image that both services build on. compose.yaml is for Vitrine, ci.yaml for the CI
 // script, which names the images that it pushed. Neither service waits for the other, so that nothing keeps a contestant from starting them side by side.
-func stack(base string) map[string]string {
+func Stack(base string) map[string]string {
 	return map[string]string{
 		"compose.yaml": `services:
   web:
@@ -42,8 +42,8 @@ services:
 	}
 }
 
-// single returns the files of a repository whose stack is a lone Dockerfile.
-func single(base string) map[string]string {
+// Single returns the files of a repository whose stack is a lone Dockerfile.
+func Single(base string) map[string]string {
 	return map[string]string{
 		"Dockerfile": "FROM " + base + "\nCOPY stock.txt /srv/\nEXPOSE 8080\nCMD [\"/vitrine\", \"api\"]\n",
 		"stock.txt":  "12\n",
@@ -55,8 +55,8 @@ func page(text string) string {
 	return "<!doctype html>\n<title>Shop</title>\n<h1>" + text + "</h1>\n<p>{{stock}} pieces</p>\n"
 }
 
-// answers is how a page is known that web and api both had a part in.
-func answers(text string) string {
+// Answer returns how the page with the text reads once web and api both had a part in it.
+func Answer(text string) string {
 	return strings.ReplaceAll(page(text), "{{stock}}", "12")
 }
 

@@ -1,4 +1,4 @@
-package main
+package world
 
 import (
 	"context"
@@ -12,26 +12,28 @@ import (
 )
 
 const (
-	patience = 2 * time.Minute // bounds whatever is waited for
+	// Patience bounds whatever is waited for.
+	Patience = 2 * time.Minute
 	glance   = 20 * time.Millisecond
 )
 
-// A serve is a `vitrine serve` in a process of its own.
-type serve struct {
+// A Serve is a `vitrine serve` in a process of its own. It is started and stopped by one goroutine at a time; what it recorded may be read by any.
+type Serve struct {
+	Address string // of the control plane and the previews, "127.0.0.1:8080"
+	LogFile string // what it writes goes there, over all its starts
+
 	binary   string
-	address  string // of the control plane and the previews
-	registry string
+	registry string // an address, as Address
 	data     string
-	logs     string // the file that it writes to
 	env      []string
 
 	process *exec.Cmd
 	exited  chan error
 }
 
-// start starts the process and waits until it answers.
-func (s *serve) start(ctx context.Context) error {
-	log, err := os.OpenFile(s.logs, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+// Start starts the process and waits until it answers.
+func (s *Serve) Start(ctx context.Context) error {
+	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -47,14 +49,14 @@ func (s *serve) start(ctx context.Context) error {
 	s.process, s.exited = command, make(chan error, 1)
 	go func(exited chan<- error) { exited <- command.Wait() }(s.exited)
 	health := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	return until(ctx, "serve answers", func() (bool, error) {
+	return Until(ctx, "serve answers", func() (bool, error) {
 		select {
 		case err := <-s.exited:
 			s.process = nil
-			return false, fmt.Errorf("serve ended: %w; it said:\n%s", err, tail(s.logs))
+			return false, fmt.Errorf("serve ended: %w; it said:\n%s", err, s.Tail())
 		default:
 		}
-		response, err := health.Get("http://" + s.address + "/healthz")
+		response, err := health.Get("http://" + s.Address + "/healthz")
 		if err != nil {
 			return false, nil
 		}
@@ -63,8 +65,11 @@ func (s *serve) start(ctx context.Context) error {
 	})
 }
 
-// stop asks the process to end and waits for it. One that does not end is killed, which is an error.
-func (s *serve) stop() error {
+// PID returns the number of the process, which has to have been started.
+func (s *Serve) PID() int { return s.process.Process.Pid }
+
+// Stop asks the process to end and waits for it. One that does not end is killed, which is an error. Of one that does not run it is none.
+func (s *Serve) Stop() error {
 	if s.process == nil {
 		return nil
 	}
@@ -75,29 +80,30 @@ func (s *serve) stop() error {
 	select {
 	case err := <-s.exited:
 		if err != nil {
-			return fmt.Errorf("serve ended with an error: %w; it said:\n%s", err, tail(s.logs))
+			return fmt.Errorf("serve ended with an error: %w; it said:\n%s", err, s.Tail())
 		}
 		return nil
-	case <-time.After(patience):
+	case <-time.After(Patience):
 		err := s.process.Process.Kill()
 		<-s.exited
 		return errors.Join(errors.New("serve did not end after SIGTERM and was killed"), err)
 	}
 }
 
-// tail returns the end of a file, for a message.
-func tail(path string) string {
+// Tail returns the end of what the process wrote, for a message: up to 4 KiB, or why that cannot be read.
+func (s *Serve) Tail() string {
 	const most = 4 << 10
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(s.LogFile)
 	if err != nil {
 		return err.Error()
 	}
 	return string(text[max(0, len(text)-most):])
 }
 
-// until waits until done says so.
-func until(ctx context.Context, what string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%s: not after %s", what, patience))
+// Until asks done every 20 ms until it says so or returns an error, which Until returns. After Patience it gives up with an error that says what was waited
+// for, such as "serve is idle".
+func Until(ctx context.Context, what string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, Patience, fmt.Errorf("%s: not after %s", what, Patience))
 	defer cancel()
 	ticker := time.NewTicker(glance)
 	defer ticker.Stop()

@@ -1,4 +1,4 @@
-package main
+package world
 
 import (
 	"context"
@@ -13,24 +13,25 @@ import (
 // askPause is the pause between two questions of a visitor: as exact as a result is, and seldom enough to leave the processor to the contestants.
 const askPause = 2 * time.Millisecond
 
-// A visitor asks a page over and over, on one connection while it lasts.
-type visitor struct {
+// A Visitor asks for a page over and over, on one connection while it lasts.
+type Visitor struct {
 	url    string
 	host   string // the Host header; empty for the URL's own
 	client *http.Client
 }
 
-func newVisitor(url, host string) *visitor {
-	return &visitor{url: url, host: host, client: &http.Client{
+// NewVisitor returns one that asks for the URL. host is the Host header, or empty for the URL's own.
+func NewVisitor(url, host string) *Visitor {
+	return &Visitor{url: url, host: host, client: &http.Client{
 		Timeout:   2 * time.Second,
 		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 100 * time.Millisecond}).DialContext},
 	}}
 }
 
-// sees asks until the page has the text, and returns when the head of that answer was there.
-func (v *visitor) sees(ctx context.Context, text string) (time.Time, error) {
+// Sees asks until the page has the text, and returns when the head of that answer was there. After Patience it gives up.
+func (v *Visitor) Sees(ctx context.Context, text string) (time.Time, error) {
 	defer v.client.CloseIdleConnections()
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%s has had another answer for %s", v.url, patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, Patience, fmt.Errorf("%s has had another answer for %s", v.url, Patience))
 	defer cancel()
 	pause := time.NewTicker(askPause)
 	defer pause.Stop()
@@ -48,7 +49,7 @@ func (v *visitor) sees(ctx context.Context, text string) (time.Time, error) {
 }
 
 // ask asks once and returns the page and when its head was there.
-func (v *visitor) ask(ctx context.Context) (body string, at time.Time, err error) {
+func (v *Visitor) ask(ctx context.Context) (body string, at time.Time, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, v.url, nil)
 	if err != nil {
 		return "", at, err
