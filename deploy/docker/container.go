@@ -43,6 +43,7 @@ func (r *Runtime) makeContainer(ctx context.Context, p deploy.Plan, c deploy.Con
 	case errdefs.IsConflict(err):
 		return r.existing(ctx, c)
 	case errdefs.IsInvalidArgument(err) && !full(err.Error()):
+		r.processors.Store(0)
 		if err := r.steady(ctx); err != nil {
 			return "", err
 		}

@@ -10,9 +10,9 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 
 	"vitrine/deploy"
@@ -43,7 +43,8 @@ type Runtime struct {
 	startTimeout time.Duration
 	log          *slog.Logger
 	patience     patience
-	removing     sync.Map // the deployments, int64, that Down is removing
+	removing     sync.Map     // the deployments, int64, that Down is removing
+	processors   atomic.Int64 // that the engine has; 0 where it is to be asked
 }
 
 // New returns the Runtime that c describes. It does not ask the engine for anything yet; see [Runtime.Ping].
@@ -95,24 +96,19 @@ func (r *Runtime) Plan(ctx context.Context, env deployments.Environment, d deplo
 		return deployments.Plan{}, fmt.Errorf("read stack of deployment %d: %w", d.ID, err)
 	}
 	var images map[string]deploy.Image
-	var engine system.Info
+	var processors int
 	err := r.attended(ctx, func(ctx context.Context) (err error) {
-		if images, err = r.images(ctx, stack, d.Images); err != nil {
-			return err
+		if images, err = r.images(ctx, stack, d.Images); err == nil {
+			processors, err = r.size(ctx)
 		}
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-		if engine, err = r.client.Info(ctx); err != nil {
-			return fmt.Errorf("ask engine for its size: %w", err)
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return deployments.Plan{}, err
 	}
 	plan, err := deploy.NewPlan(deploy.PlanInput{
 		Instance: r.instance, Environment: env.Name, Deployment: d.ID, Subnet: d.Subnet, Stack: stack, Images: images,
-		StartTimeout: r.startTimeout, MaxCPUs: float64(engine.NCPU),
+		StartTimeout: r.startTimeout, MaxCPUs: float64(processors),
 	})
 	var wrong *deploy.StackError
 	if errors.As(err, &wrong) {
@@ -126,6 +122,22 @@ func (r *Runtime) Plan(ctx context.Context, env deployments.Environment, d deplo
 		return deployments.Plan{}, fmt.Errorf("write plan of deployment %d: %w", d.ID, err)
 	}
 	return deployments.Plan{JSON: b}, nil
+}
+
+// size returns how many processors the engine has. It takes an engine 10 to 60 ms to say so; where it was started again, or does not take what was
+// planned, it is asked anew.
+func (r *Runtime) size(ctx context.Context) (int, error) {
+	if n := r.processors.Load(); n > 0 {
+		return int(n), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	engine, err := r.client.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask engine for its size: %w", err)
+	}
+	r.processors.Store(int64(engine.NCPU))
+	return engine.NCPU, nil
 }
 
 // makeTimeout bounds a creation that goes on after its caller has gone.

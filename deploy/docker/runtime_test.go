@@ -151,3 +151,30 @@ func TestPrepareTwice(t *testing.T) {
 		t.Error("a network in another subnet was taken for the deployment's")
 	}
 }
+
+// An engine that came back with fewer processors refuses, once, what was planned for more.
+func TestSizeIsAskedAnew(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := web("web")
+	s.CPUs = 1000
+	stack := deploy.Stack{Services: []deploy.Service{s}}
+	b.processors.Store(999)
+	d := b.deployment(1, stack)
+	_, err := b.Up(t.Context(), d, b.plan(d, stack), b.progress)
+	if f := deployments.FaultOf(err); f == nil || f.Kind != deployments.FaultStart {
+		t.Errorf("got %v, want a fault of the start", f)
+	}
+	if err := b.Down(t.Context(), d.ID); err != nil {
+		t.Fatal(err)
+	}
+	engine, err := b.client.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d = b.deployment(2, stack)
+	b.up(d, stack)
+	if got, want := b.inspect(d, "web").HostConfig.NanoCPUs, int64(engine.NCPU)*1e9; got != want {
+		t.Errorf("web got %d billionths of a processor, want %d", got, want)
+	}
+}

@@ -37,6 +37,7 @@ func (r *Runtime) follow(ctx context.Context, connected func(), ended func(deplo
 	case err := <-errs:
 		return err
 	case <-time.After(failurePause):
+		r.processors.Store(0) // the engine may be another one than before
 		connected()
 	}
 	for {
