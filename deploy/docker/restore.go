@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -22,8 +23,8 @@ const restorePause = 100 * time.Millisecond
 // returns once every service is up as its check says. What runs goes on, and one-shot jobs that ended with status 0 stay as they are. The addresses are
 // the plan's afterwards.
 //
-// The error is a [deployments.ErrNotFound] where a container or the network is not there any more or is not the plan's, a Fault of the service that does
-// not come up again, and a [deployments.Unavailable] where the engine is away. Calling it again is harmless.
+// The error is a [deployments.ErrNotFound] where a container or the network is not there any more, is not the plan's or can never be started again, a
+// Fault of the service that does not come up again, and a [deployments.Unavailable] where the engine is away. Calling it again is harmless.
 //
 // After its own restart an engine starts again what it stopped itself. What was running when the engine was killed, it may leave stopped.
 func (r *Runtime) Restore(ctx context.Context, d deployments.Deployment) error {
@@ -90,9 +91,13 @@ func placed(state *container.State, endpoint *network.EndpointSettings, address 
 	return !state.Running || state.Restarting || endpoint.IPAddress == address
 }
 
-// missing makes a [deployments.ErrNotFound] of an engine's answer that something is not there.
+// stuck is how an engine says that a container's last start was cut off, by the engine's own end, so that there can be no other before somebody clears
+// what is left of it (moby/moby#50040, moby/moby#39630).
+var stuck = regexp.MustCompile(`failed to start shim: mkdir .*: file exists|container with (given )?id (already )?exists`)
+
+// missing makes a [deployments.ErrNotFound] of an engine's answer that something is not there, or is of no use any more.
 func missing(err error) error {
-	if errdefs.IsNotFound(err) || errors.Is(err, errAnother) {
+	if errdefs.IsNotFound(err) || errors.Is(err, errAnother) || stuck.MatchString(err.Error()) {
 		return errors.Join(err, deployments.ErrNotFound)
 	}
 	return err
