@@ -32,17 +32,27 @@ import (
 	"vitrine/proxyroutes/redistest"
 )
 
-// neighbours are those that a world has to itself. Without them serve has the machine's engine, the Redis within it, and a folder for the images.
+// neighbours are those that a world has to itself. Without them serve has the machine's engine, the Redis within it, a folder for the images, and the
+// machine's disk.
 type neighbours struct {
 	redis  *redistest.Server
 	bucket *s3test.Server
 	engine *enginetest.Engine
+	disk   *disk
 }
 
 // redisDatabase is the number of the database that serve uses in a Redis of its own.
 const redisDatabase = 3
 
 func (n neighbours) redisURL() string { return fmt.Sprintf("%s/%d", n.redis.URL(), redisDatabase) }
+
+// folder returns one that is to have serve's data folder.
+func (n neighbours) folder(t *testing.T) string {
+	if n.disk == nil {
+		return t.TempDir()
+	}
+	return n.disk.dir
+}
 
 // env returns the settings that bring serve to its neighbours.
 func (n neighbours) env() (env []string) {

@@ -90,7 +90,7 @@ func newWorldBeside(t *testing.T, n neighbours, extra ...string) *world {
 	}
 	w := &world{
 		T: t, neighbours: n, base: "vitrine-test-" + randomName() + ":base", port: freePort(t), registry: fmt.Sprintf("127.0.0.1:%d", freePort(t)),
-		data: filepath.Join(t.TempDir(), "data"), logs: filepath.Join(t.TempDir(), "serve.log"),
+		data: filepath.Join(n.folder(t), "data"), logs: filepath.Join(t.TempDir(), "serve.log"),
 	}
 	w.openGithub()
 	key := filepath.Join(t.TempDir(), "app.pem")
