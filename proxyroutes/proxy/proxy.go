@@ -24,6 +24,10 @@ import (
 // pingHost is a host that hipache answers itself, for whoever watches it (lib/cache.js).
 const pingHost = "__ping__"
 
+// flushAfter is how long a part of an answer waits for the next, where the answer says its length; any other, and a stream of events, goes on at once
+// (ReverseProxy.FlushInterval). To have each go on at once would send every head by itself.
+const flushAfter = 20 * time.Millisecond
+
 // States knows what is going on with a host that no container answers for.
 type States interface {
 	// HostState says what is known of a host's label ("shop-pr-42"). One that nobody knows is HostUnknown or ErrNotFound.
@@ -70,7 +74,7 @@ func New(c Config) (*Proxy, error) {
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
 		Transport:      &balancer{next: p.transport, table: p.table, lobby: p.lobbyHost},
-		FlushInterval:  -1, // what a backend has sent goes on at once
+		FlushInterval:  flushAfter,
 		ModifyResponse: finish,
 		ErrorHandler:   p.failed,
 		ErrorLog:       slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
