@@ -34,8 +34,8 @@ import (
 // patience bounds whatever a test waits for.
 const patience = 2 * time.Minute
 
-// binary returns the path of the vitrine command, built once for all tests as `make build` does.
-var binary = sync.OnceValues(func() (string, error) { return build("CGO_ENABLED=0", "-trimpath") })
+// binary returns the path of the vitrine command, built once for all tests as `make build` does, but without symbols: each world has it in its images.
+var binary = sync.OnceValues(func() (string, error) { return build("CGO_ENABLED=0", "-trimpath", "-ldflags=-s -w") })
 
 // serveBinary returns the one that serve runs from: with the race detector where the tests have it, which no static binary can have.
 var serveBinary = sync.OnceValues(func() (string, error) {
