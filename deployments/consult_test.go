@@ -160,7 +160,7 @@ func TestRateLimitIsKept(t *testing.T) {
 	for _, call := range []string{"Reporter.Report", "Clerk.Resolve", "Builder.Push", "Forge.Remote"} {
 		t.Run(call, func(t *testing.T) {
 			inHouse(t, func(h *house) {
-				back := time.Now().Add(20 * time.Minute)
+				back := time.Now().Add(5 * time.Minute)
 				h.when(call, func(context.Context, string) error {
 					if time.Now().Before(back) {
 						return limited(back)
@@ -246,7 +246,7 @@ func TestManyAtOnce(t *testing.T) {
 			h.when(call, takes(time.Second))
 		}
 		var closings []deployments.Want
-		for n := 1; n <= 60; n++ {
+		for n := 1; n <= 24; n++ {
 			h.ask(n, deployments.Resolution{State: deployments.RequestIgnored})
 			h.pushed(n, 1)
 			closings = append(closings, closing(n))
