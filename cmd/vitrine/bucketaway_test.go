@@ -11,7 +11,7 @@ import (
 
 // The bucket goes away while images are pushed, hangs while others are, and is away when the preview is closed: previews are live meanwhile, and
 // everything is made up for.
-func TestBucketAway(t *testing.T) {
+func TestSoakBucketAway(t *testing.T) {
 	w := newWorldBeside(t, neighbours{bucket: s3test.Start(t)})
 	w.start()
 	s := w.story()
