@@ -43,7 +43,6 @@ func TestEngineAway(t *testing.T) {
 	w.eventually("the history says who is waited for", func() bool { return w.told("acme/shop#1", "waits for the Docker engine") })
 	w.must(s.comment(ctx, 1, "### Preview: waiting", "It waits for the Docker engine, and goes on by itself."))
 	restarted("a stop", "Meanwhile")
-	w.settled()
 
 	before := w.liveOf("shop-pr-1")
 	engine.Kill() // the containers go on, without names for each other, until the next engine ends them
