@@ -297,6 +297,7 @@ func (a *attempt) fail(ctx context.Context, cause error) error {
 		cause = nil
 	default:
 		a.d.Phase, a.d.Reason = Cancelled, cause.Error()
+		a.forgetGuess()
 	}
 	a.log.Info("attempt ends", "phase", a.d.Phase, "reason", a.d.Reason)
 	removed := a.clear(clean, a.d)

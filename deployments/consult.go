@@ -40,7 +40,7 @@ func (a *attempt) consult(ctx context.Context) (bool, error) {
 
 // withoutForge goes on with the commit that the event named, once the forge has been silent for long enough; err is what came of asking it. Git may
 // still answer. It does so once for each generation, which stays due: a late event may have named an old commit, or one of a pull request that was
-// closed. What an event asks for is never a fork's: those become no want (Want.Skip).
+// closed. An attempt that another neighbour ended does not count. What an event asks for is never a fork's: those become no want (Want.Skip).
 func (a *attempt) withoutForge(ctx context.Context, err error) (bool, error) {
 	var u *Unavailable
 	source := a.env.Source()
@@ -58,7 +58,7 @@ func (a *attempt) withoutForge(ctx context.Context, err error) (bool, error) {
 	return true, nil
 }
 
-// firstGuess reports, once, that no attempt at this generation has gone on without the forge.
+// firstGuess reports, once, that no attempt at this generation has gone on without the forge; see forgetGuess.
 func (a *attempt) firstGuess() bool {
 	a.Controller.mu.Lock()
 	defer a.Controller.mu.Unlock()
@@ -67,6 +67,15 @@ func (a *attempt) firstGuess() bool {
 	}
 	a.guessed[a.env.ID] = a.env.Generation
 	return true
+}
+
+// forgetGuess lets the next attempt go on without the forge as this one did, which came to nothing.
+func (a *attempt) forgetGuess() {
+	a.Controller.mu.Lock()
+	defer a.Controller.mu.Unlock()
+	if a.d.Unconfirmed {
+		delete(a.guessed, a.env.ID)
+	}
 }
 
 // adopt records the head that is deployed.
@@ -95,9 +104,10 @@ func (c *Controller) head(ctx context.Context, e Environment) (Head, error) {
 	case <-ctx.Done():
 		return Head{}, context.Cause(ctx)
 	}
+	// A question that takes all of the patience has to end after it, by the clock that forgeGivenUpAt is held against.
+	began := c.Now()
 	bounded, cancel := context.WithTimeoutCause(ctx, forgePatience, errForgeSilent)
 	defer cancel()
-	began := c.Now()
 	head, err := c.Forge.Head(bounded, e.Origin)
 	if err != nil && ctx.Err() != nil {
 		return head, context.Cause(ctx)

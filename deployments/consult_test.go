@@ -139,6 +139,30 @@ func TestForgeAndGitAway(t *testing.T) {
 	}
 }
 
+// Where git comes back before the forge does, the commit of the event goes live then, and is built once.
+func TestGitIsBackBeforeTheForge(t *testing.T) {
+	for name, silence := range silences() {
+		t.Run(name, func(t *testing.T) {
+			inHouse(t, func(h *house) {
+				h.when("Forge.Head", silence)
+				h.when("Builder.Fetch", func(context.Context, string) error { return errAway })
+				h.pushed(1, 1)
+				h.pass(30 * time.Second)
+				if h.called("Builder.Fetch") == 0 {
+					t.Error("git was not tried")
+				}
+				h.when("Builder.Fetch", nil)
+				h.until("it is live", func() bool { return h.env(1).Live != 0 })
+				h.wantLive(1, 1)
+				h.pass(5 * time.Minute)
+				if n := h.called("Builder.Build"); n != 1 {
+					t.Errorf("it was built %d times, want once", n)
+				}
+			})
+		})
+	}
+}
+
 // Nothing is taken down on the word of an event alone.
 func TestForgeSilentOnATakeDown(t *testing.T) {
 	inHouse(t, func(h *house) {
