@@ -109,6 +109,7 @@ type Check struct {
 	TestTimeout time.Duration `json:"test_timeout,omitempty"` // of one run
 	Port        int           `json:"port,omitempty"`         // of a port check
 	Settle      time.Duration `json:"settle,omitempty"`       // of a running check: how long it has to run
+	Ports       []int         `json:"ports,omitempty"`        // of a running check: once all of these answer, it need not run for so long
 	Timeout     time.Duration `json:"timeout"`                // from the start of the container
 }
 

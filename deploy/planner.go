@@ -121,7 +121,7 @@ func (in PlanInput) container(s Service, image Image, ends bool) (Container, err
 	if s.Health == nil || len(s.Health.Test) == 0 {
 		s.Health = image.Health
 	}
-	check, err := in.check(s, ends)
+	check, err := in.check(s, image.Ports, ends)
 	if err != nil {
 		return Container{}, err
 	}
@@ -155,8 +155,9 @@ func (in PlanInput) cpus(s Service) float64 {
 	return cpus
 }
 
-// check returns how to find out that the service is up.
-func (in PlanInput) check(s Service, ends bool) (Check, error) {
+// check returns how to find out that the service is up. Ports that the image exposes may be another service's, where both run one image: nothing has
+// to answer there.
+func (in PlanInput) check(s Service, exposed []int, ends bool) (Check, error) {
 	timeout := cmp.Or(in.StartTimeout, defaultTimeout)
 	tested := s.Health != nil && len(s.Health.Test) > 0 && s.Health.Test[0] != "NONE"
 	if tested {
@@ -174,7 +175,7 @@ func (in PlanInput) check(s Service, ends bool) (Check, error) {
 	case s.Port != 0:
 		return Check{Kind: CheckPort, Port: s.Port, Timeout: timeout}, nil
 	default:
-		return Check{Kind: CheckRunning, Settle: settleTime, Timeout: timeout}, nil
+		return Check{Kind: CheckRunning, Settle: settleTime, Ports: slices.Sorted(slices.Values(exposed)), Timeout: timeout}, nil
 	}
 }
 

@@ -106,6 +106,7 @@ func TestChecks(t *testing.T) {
 		want    Check
 	}{
 		"running":           {Service{}, Image{}, Check{Kind: CheckRunning, Settle: 2 * time.Second, Timeout: time.Minute}},
+		"image exposes":     {Service{}, Image{Ports: []int{5672, 4369}}, Check{Kind: CheckRunning, Settle: 2 * time.Second, Ports: []int{4369, 5672}, Timeout: time.Minute}},
 		"port":              {Service{Port: 80}, Image{}, Check{Kind: CheckPort, Port: 80, Timeout: time.Minute}},
 		"own time":          {Service{Port: 80, StartTimeout: 5 * time.Second}, Image{}, Check{Kind: CheckPort, Port: 80, Timeout: 5 * time.Second}},
 		"too much time":     {Service{Port: 80, StartTimeout: time.Hour}, Image{}, Check{Kind: CheckPort, Port: 80, Timeout: 15 * time.Minute}},

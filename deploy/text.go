@@ -75,8 +75,13 @@ func (c Check) String() string {
 		return fmt.Sprintf("%q succeeds, within %s", c.Test, c.Timeout)
 	case CheckPort:
 		return fmt.Sprintf("port %d accepts connections, within %s", c.Port, c.Timeout)
-	default:
+	case CheckRunning:
+		if len(c.Ports) > 0 {
+			return fmt.Sprintf("ports %v accept connections, or it has run for %s", c.Ports, c.Settle)
+		}
 		return fmt.Sprintf("it has run for %s", c.Settle)
+	default:
+		return string(c.Kind)
 	}
 }
 

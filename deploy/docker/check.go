@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,11 +51,7 @@ func (s *start) check(ctx context.Context, svc *service) error {
 	case deploy.CheckPort:
 		err = retry(limited, firstPortPause, lastPortPause, func(ctx context.Context) (bool, error) { return listens(ctx, svc.backend()), nil })
 	case deploy.CheckRunning:
-		select {
-		case <-time.After(c.Settle):
-		case <-limited.Done():
-			err = context.Cause(limited)
-		}
+		err = s.runs(limited, svc)
 	default:
 		err = fmt.Errorf("service %q has the unknown check %q", svc.Service, c.Kind)
 	}
@@ -78,9 +75,26 @@ func retry(ctx context.Context, first, last time.Duration, try func(context.Cont
 	}
 }
 
+// runs waits until the service has run for as long as its check asks, or until it answers wherever its image says that it does.
+func (s *start) runs(ctx context.Context, svc *service) error {
+	settled, cancel := context.WithTimeout(ctx, svc.Check.Settle)
+	defer cancel()
+	ports := svc.Check.Ports
+	err := retry(settled, firstPortPause, lastPortPause, func(ctx context.Context) (bool, error) {
+		silent := func(port int) bool { return !listens(ctx, svc.at(port)) }
+		return len(ports) > 0 && !slices.ContainsFunc(ports, silent), nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
 // backend returns the address that the service answers at.
-func (svc *service) backend() string {
-	return net.JoinHostPort(svc.Address.String(), strconv.Itoa(svc.Port))
+func (svc *service) backend() string { return svc.at(svc.Port) }
+
+func (svc *service) at(port int) string {
+	return net.JoinHostPort(svc.Address.String(), strconv.Itoa(port))
 }
 
 // listens reports whether something accepts connections at the address.

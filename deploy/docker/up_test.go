@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/deploy"
+	"vitrine/deployments"
 )
 
 func web(name string, args ...string) deploy.Service {
@@ -246,5 +248,32 @@ func TestCancel(t *testing.T) {
 				t.Errorf("%d objects are left", n)
 			}
 		})
+	}
+}
+
+// A service without a check of its own is up once it answers where its image says, and otherwise when it has run for a while.
+func TestExposedPorts(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i, check := range []deploy.Check{
+		{Kind: deploy.CheckRunning, Ports: []int{8080}, Settle: time.Hour, Timeout: time.Minute},
+		{Kind: deploy.CheckRunning, Ports: []int{8080, 9}, Settle: 300 * time.Millisecond, Timeout: time.Minute},
+	} {
+		s := web("web")
+		s.Port, s.Public = 0, false
+		stack := deploy.Stack{Services: []deploy.Service{s}}
+		d := b.deployment(int64(i+1), stack)
+		plan, err := deploy.ParsePlan(b.plan(d, stack).JSON)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan.Containers[0].Check = check
+		encoded, err := json.Marshal(plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Up(t.Context(), d, deployments.Plan{JSON: encoded}, b.progress); err != nil {
+			t.Errorf("%v: %v", check, err)
+		}
 	}
 }
