@@ -233,7 +233,7 @@ func (a *attempt) open(ctx context.Context, backends []Backend) error {
 	}
 	a.writeRoutes(ctx, a.env, routes)
 	// What ended since Up returned has to be started again, and from now on without being told. Nobody waits for that.
-	a.doubtDeployment(a.d.ID)
+	a.doubtDeployment(a.d.ID, a.Now())
 	a.log.Info("live", "source", a.d.Source.ShortSHA(), "hosts", len(routes))
 	return nil
 }

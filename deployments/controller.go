@@ -87,9 +87,9 @@ type Controller struct {
 	silent   map[int64]time.Time // since when the forge does not say what it has, by environment
 	guessed  map[int64]int64     // the generation that was last deployed without the forge's word, by environment
 
-	liveDoubtful bool             // any live deployment may have stopped
-	stopped      map[int64]bool   // deployments that a container of has ended
-	sick         map[int64]string // what the history said of live deployments that do not run
+	liveDoubtful bool                // any live deployment may have stopped
+	stopped      map[int64]time.Time // deployments that a container of has ended, and from when on they are looked after
+	sick         map[int64]string    // what the history said of live deployments that do not run
 }
 
 // A failure is how often something failed in a row, and when it may be tried again.
@@ -112,7 +112,7 @@ func NewController(c Config, p Ports) *Controller {
 		strays:   make(map[string]bool),
 		silent:   make(map[int64]time.Time),
 		guessed:  make(map[int64]int64),
-		stopped:  make(map[int64]bool),
+		stopped:  make(map[int64]time.Time),
 		sick:     make(map[int64]string),
 	}
 }

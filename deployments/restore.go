@@ -3,6 +3,7 @@ package deployments
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"time"
 )
@@ -10,6 +11,9 @@ import (
 const (
 	// longestUnfollowed bounds the pause before the engine is followed again: previews that were stopped with it stand still until then.
 	longestUnfollowed = 5 * time.Second
+	// lull is how long the engine is left alone after a container has ended. It starts again what died; and where it ended the container because it is
+	// about to stop itself, what is started meanwhile may never start again (moby/moby#50040).
+	lull = 3 * time.Second
 	// restoring begins the names of the work of bringing a deployment back.
 	restoring = "restore deployment "
 )
@@ -23,7 +27,7 @@ func (c *Controller) watch(ctx context.Context) {
 			c.outcome(ctx, what, nil)
 			c.forgetFailures(restoring)
 			c.doubtLive()
-		}, c.doubtDeployment)
+		}, func(deployment int64) { c.doubtDeployment(deployment, c.Now().Add(lull)) })
 		c.outcome(ctx, what, err)
 		breathe(ctx, min(c.held(what).Sub(c.Now()), longestUnfollowed))
 	}
@@ -37,10 +41,10 @@ func (c *Controller) doubtLive() {
 	c.poke()
 }
 
-// doubtDeployment has a deployment looked after, if it is live.
-func (c *Controller) doubtDeployment(id int64) {
+// doubtDeployment has a deployment looked after from that time on, if it is live.
+func (c *Controller) doubtDeployment(id int64, from time.Time) {
 	c.mu.Lock()
-	c.stopped[id] = true
+	c.stopped[id] = soonest(c.stopped[id], from)
 	c.mu.Unlock()
 	c.poke()
 }
@@ -57,34 +61,43 @@ func (c *Controller) startRestores(ctx context.Context) (next time.Time, err err
 	if err != nil {
 		return next, err
 	}
-	for _, d := range c.toRestore(owned) {
-		what := restoring + strconv.FormatInt(d.ID, 10)
-		if at := c.held(what); !at.IsZero() {
+	for id, from := range c.toRestore(owned) {
+		what := restoring + strconv.FormatInt(id, 10)
+		if at := later(from, c.held(what)); at.After(c.Now()) {
 			next = soonest(next, at)
 			continue
 		}
-		if c.restores.start(d.ID, 0, func(ctx context.Context) { c.restore(ctx, what, d.ID) }, c.poke) {
+		// What is heard of it from here on may come too late for the look that begins.
+		c.mu.Lock()
+		delete(c.stopped, id)
+		c.mu.Unlock()
+		if !c.restores.start(id, 0, func(ctx context.Context) { c.restore(ctx, what, id) }, c.poke) {
 			c.mu.Lock()
-			delete(c.stopped, d.ID)
+			c.stopped[id] = soonest(c.stopped[id], from)
 			c.mu.Unlock()
 		}
 	}
 	return next, nil
 }
 
-// toRestore returns which of the deployments are live and may have stopped. What is not live is forgotten.
-func (c *Controller) toRestore(owned []Deployment) (list []Deployment) {
+// toRestore returns which of the deployments are live and may have stopped, and from when on they are to be looked after. What is not live is
+// forgotten.
+func (c *Controller) toRestore(owned []Deployment) map[int64]time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	doubted := make(map[int64]bool, len(c.stopped))
+	doubted := make(map[int64]time.Time, len(c.stopped))
 	for _, d := range owned {
-		if d.Phase == Ready && (c.liveDoubtful || c.stopped[d.ID]) {
-			doubted[d.ID] = true
-			list = append(list, d)
+		from, stopped := c.stopped[d.ID]
+		switch {
+		case d.Phase != Ready:
+		case c.liveDoubtful:
+			doubted[d.ID] = c.Now()
+		case stopped:
+			doubted[d.ID] = from
 		}
 	}
 	c.stopped, c.liveDoubtful = doubted, false
-	return list
+	return maps.Clone(doubted)
 }
 
 // restore brings a live deployment back to what its record says. Where that cannot be done without its images being deployed anew, this is asked for.
@@ -99,7 +112,7 @@ func (c *Controller) restore(ctx context.Context, what string, id int64) {
 	}
 	fault := FaultOf(err)
 	if fault == nil && c.outcome(ctx, what, err) > 0 && err != nil {
-		c.doubtDeployment(id)
+		c.doubtDeployment(id, c.Now())
 		return
 	}
 	if ctx.Err() == nil {

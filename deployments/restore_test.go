@@ -91,6 +91,42 @@ func TestContainerEnds(t *testing.T) {
 	})
 }
 
+// An engine that ends containers because it stops is left alone meanwhile.
+func TestEngineStops(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.settled()
+		h.when("Runtime.Watch", failing(1))
+		restored := h.called("Runtime.Restore")
+		h.ended <- h.live(1).ID
+		h.pass(2 * time.Second)
+		if n := h.called("Runtime.Restore") - restored; n != 0 {
+			t.Errorf("deployments were looked after %d times while the engine stopped", n)
+		}
+		h.broken <- struct{}{}
+		h.pass(3 * time.Second)
+		if n := h.called("Runtime.Restore") - restored; n == 0 {
+			t.Error("no deployment was looked after when the engine was back")
+		}
+	})
+}
+
+// A service that ends again and again is looked after all the same.
+func TestContainerEndsAgainAndAgain(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.settled()
+		restored := h.called("Runtime.Restore")
+		for range 10 {
+			h.ended <- h.live(1).ID
+			h.pass(time.Second)
+		}
+		if n := h.called("Runtime.Restore") - restored; n < 2 || n > 3 {
+			t.Errorf("the deployment was looked after %d times in ten seconds, want 2 or 3", n)
+		}
+	})
+}
+
 // A service that does not come up again is its author's to mend: the history says so once, and once more when it runs.
 func TestDoesNotRunAnyMore(t *testing.T) {
 	inHouse(t, func(h *house) {
@@ -123,6 +159,7 @@ func TestContainersAreGone(t *testing.T) {
 		h.there[old.ID] = "network"
 		h.mu.Unlock()
 		h.ended <- old.ID
+		h.pass(time.Minute)
 		h.settled()
 		h.wantLive(1, 1)
 		if h.live(1).ID == old.ID {
