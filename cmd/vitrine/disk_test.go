@@ -78,6 +78,7 @@ func (d *disk) ballast() string { return filepath.Join(d.dir, "ballast") }
 // With no room at all a webhook is refused, and taken when it is sent again. With room for the records alone an attempt waits and says so. Neither goes
 // round in circles, and what is live is served.
 func TestFullDisk(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	d := newDisk(t)
 	w := newWorldBeside(t, neighbours{disk: d})
 	ctx := w.bounded(5 * time.Minute)

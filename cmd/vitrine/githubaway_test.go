@@ -22,11 +22,11 @@ func erring(rw http.ResponseWriter, _ *http.Request, _ <-chan struct{}) {
 	refuse(rw, http.StatusInternalServerError, "Server Error")
 }
 
-// limited answers that the rate limit is used up until the time given (docs.github.com, "Rate limits for the REST API").
-func limited(until time.Time) fault {
+// limited answers that the rate limit is used up for the time given (docs.github.com, "Rate limits for the REST API").
+func limited(left time.Duration) fault {
 	return func(rw http.ResponseWriter, _ *http.Request, _ <-chan struct{}) {
 		rw.Header().Set("X-RateLimit-Remaining", "0")
-		rw.Header().Set("X-RateLimit-Reset", strconv.FormatInt(until.Unix(), 10))
+		rw.Header().Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(left).Unix(), 10))
 		refuse(rw, http.StatusForbidden, "API rate limit exceeded")
 	}
 }
@@ -191,13 +191,14 @@ func (o *outage) confirmed(builds int) {
 
 // The API goes away while a commit is fetched: it goes live all the same, and the comment follows.
 func TestGithubAwayAfterFetch(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	o := newSmallWorld(t)
 	o.start()
 	o.beginAtFetch(erring)
 	sha := o.propose("topic", "Early")
 	o.shows(1, sha)
 	o.felt()
-	o.begin(limited(time.Now().Add(3*time.Second)), false)
+	o.begin(limited(3*time.Second), false)
 	o.felt()
 	o.begin(silent, false)
 	o.felt()
@@ -212,12 +213,13 @@ func TestGithubAwayAfterFetch(t *testing.T) {
 
 // The API and git are away before a commit is fetched: it is said who is waited for, and the commit goes live without a new event.
 func TestGithubAwayBeforeFetch(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	o := newSmallWorld(t)
 	o.start()
 	o.begin(erring, true)
 	sha := o.propose("topic", "Late")
 	o.waitsFor(1, "GitHub")
-	o.begin(limited(time.Now().Add(4*time.Second)), true)
+	o.begin(limited(4*time.Second), true)
 	o.waitsFor(1, "GitHub, whose rate limit is used up")
 	o.begin(silent, true)
 	o.felt()
@@ -233,6 +235,7 @@ func TestGithubAwayBeforeFetch(t *testing.T) {
 
 // Only the API is away. What is pushed then goes live with the commit that the event named, and is confirmed when the API is back.
 func TestGithubAwayButGit(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	o := newSmallWorld(t)
 	o.start()
 	first := o.propose("topic", "First")
@@ -261,7 +264,7 @@ func TestSoakGithubAway(t *testing.T) {
 	o.begin(erring, true)
 	second := o.propose("late", "Late")
 	o.waitsFor(2, "GitHub")
-	o.begin(limited(time.Now().Add(5*time.Second)), true)
+	o.begin(limited(5*time.Second), true)
 	o.waitsFor(2, "GitHub, whose rate limit is used up")
 	o.begin(silent, true)
 	until := time.Now().Add(time.Minute)
