@@ -88,7 +88,7 @@ type Controller struct {
 	guessed  map[int64]int64     // the generation that was last deployed without the forge's word, by environment
 
 	liveDoubtful bool                // any live deployment may have stopped
-	stopped      map[int64]time.Time // deployments that a container of has ended, and from when on they are looked after
+	stopped      map[int64]time.Time // deployments that have become live or that a container of has ended, and from when on they are looked after
 	sick         map[int64]string    // what the history said of live deployments that do not run
 }
 
