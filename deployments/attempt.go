@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 )
-
-// occupiedFor is how long a list of the engine's networks counts. One that came into being since costs an attempt, which is made again.
-const occupiedFor = time.Second
 
 // cleanupTime bounds what an attempt does after it was cancelled.
 const cleanupTime = 30 * time.Second
@@ -63,7 +59,7 @@ func (c *Controller) converge(ctx context.Context, listed Environment) error {
 
 // bringUp makes one Deployment of the environment. A user's fault settles it and is no error here.
 func (c *Controller) bringUp(ctx context.Context, e Environment) error {
-	occupied, err := c.occupied(ctx)
+	occupied, err := c.occupied.list(ctx, c.Now(), c.Runtime)
 	if err != nil {
 		return err
 	}
@@ -79,24 +75,6 @@ func (c *Controller) bringUp(ctx context.Context, e Environment) error {
 		return nil
 	}
 	return a.fail(ctx, err)
-}
-
-// occupied returns the networks that the engine had within the last second. Many attempts that begin together share one listing.
-func (c *Controller) occupied(ctx context.Context) ([]netip.Prefix, error) {
-	select {
-	case c.listing <- struct{}{}:
-		defer func() { <-c.listing }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	if now := c.Now(); now.Sub(c.listedAt) > occupiedFor {
-		listed, err := c.Runtime.Occupied(ctx)
-		if err != nil {
-			return nil, away("the Docker engine", err)
-		}
-		c.listed, c.listedAt = listed, now
-	}
-	return c.listed, nil
 }
 
 // run goes through the phases up to the switch.

@@ -61,14 +61,10 @@ type Controller struct {
 	Config
 	Ports
 
-	slots chan struct{} // one for each build under way
-	asks  chan struct{} // one for each attempt that asks the forge
-
-	listing  chan struct{}  // held by who reads or writes the two below
-	listed   []netip.Prefix // the engine's networks
-	listedAt time.Time
-
-	wake chan struct{} // something may be due
+	slots    chan struct{} // one for each build under way
+	asks     chan struct{} // one for each attempt that asks the forge
+	occupied *occupancy
+	wake     chan struct{} // something may be due
 
 	attempts *tasks // by environment
 	removals *tasks // by deployment
@@ -105,7 +101,7 @@ func NewController(c Config, p Ports) *Controller {
 		Ports:    p,
 		slots:    make(chan struct{}, c.Builds),
 		asks:     make(chan struct{}, questions),
-		listing:  make(chan struct{}, 1),
+		occupied: newOccupancy(),
 		wake:     make(chan struct{}, 1),
 		failures: make(map[string]failure),
 		reported: make(map[int64]time.Time),
