@@ -132,6 +132,7 @@ func (l *ledger) overlay(r reading) {
 			continue // without a revision it is a foreign record, which Redis keeps as well
 		}
 		r.lists[host], r.revisions[host] = e.record, e.route.Revision
+		delete(r.dead, host) // these marks are for the list that Redis had
 	}
 	l.table.apply(r)
 }

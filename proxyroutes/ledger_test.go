@@ -77,6 +77,28 @@ func TestLedgerOverAReading(t *testing.T) {
 	}
 }
 
+// A reading that began before a write brings the dead marks of the list before it.
+func TestMarksOfAnOlderReading(t *testing.T) {
+	const host = "a.test"
+	table := newTable(time.Now)
+	l := newLedger(table)
+	route := deployments.Route{Host: host, Revision: 2}
+	l.ask(route, []string{"a", "http://10.0.0.3:80", "http://10.0.0.4:80"})
+	l.took([]deployments.Route{route})
+	for _, c := range []struct {
+		revision int64
+		dead     bool
+	}{{1, false}, {2, true}} {
+		r := newReading(1, 1)
+		r.lists[host], r.revisions[host] = []string{"a", "http://10.0.0.3:80", "http://10.0.0.4:80"}, c.revision
+		r.dead[host] = []deadIndex{{index: 1, until: time.Now().Add(deadFor)}}
+		l.apply(r)
+		if got := table.Dead(host, table.Find(host), 1); got != c.dead {
+			t.Errorf("read at revision %d, the mark hides the backend of revision 2: %v, want %v", c.revision, got, c.dead)
+		}
+	}
+}
+
 func TestLedgerKnowsTheNewest(t *testing.T) {
 	table := newTable(time.Now)
 	l := newLedger(table)
