@@ -93,7 +93,7 @@ type Spec struct {
 	CPUs        float64           `json:"cpus"`
 	PIDs        int64             `json:"pids"` // processes and threads
 	Mounts      []Mount           `json:"mounts,omitempty"`
-	Tmpfs       []string          `json:"tmpfs,omitempty"`
+	Tmpfs       []Tmpfs           `json:"tmpfs,omitempty"`
 	ReadOnly    bool              `json:"read_only,omitempty"`
 	StopSignal  string            `json:"stop_signal,omitempty"`
 	StopGrace   time.Duration     `json:"stop_grace,omitempty"`

@@ -9,7 +9,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -209,8 +208,7 @@ func (in PlanInput) declared(s Service, image Image) []mountedVolume {
 		taken[path.Clean(m.Target)] = true
 	}
 	for _, t := range s.Tmpfs {
-		target, _, _ := strings.Cut(t, ":")
-		taken[path.Clean(target)] = true
+		taken[path.Clean(t.Target)] = true
 	}
 	var volumes []mountedVolume
 	for _, target := range slices.Sorted(slices.Values(image.Volumes)) {

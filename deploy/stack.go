@@ -7,8 +7,10 @@ import "time"
 // A Stack is what a checkout asks for: our own small model of a compose file, or of a lone Dockerfile.
 type Stack struct {
 	Services []Service `json:"services"` // in file order
-	// Volumes are the names of the stack's own volumes. They live as long as the deployment.
+	// Volumes are the names of the stack's own volumes. They live as long as the environment, or until it is reset.
 	Volumes []string `json:"volumes,omitempty"`
+	// Jobs run to their end before their service starts, those of one service one after the other, in this order.
+	Jobs []Job `json:"jobs,omitempty"`
 }
 
 // A Service is one service of a stack.
@@ -19,24 +21,70 @@ type Service struct {
 	Entrypoint  []string          `json:"entrypoint,omitempty"` // nil: the image's own
 	Command     []string          `json:"command,omitempty"`    // nil: the image's own
 	Environment map[string]string `json:"environment,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"` // none of them begins with "vitrine."
 	WorkingDir  string            `json:"working_dir,omitempty"`
 	User        string            `json:"user,omitempty"`
 	Aliases     []string          `json:"aliases,omitempty"` // further names in the network
 	DependsOn   []Dependency      `json:"depends_on,omitempty"`
-	Health      *Health           `json:"health,omitempty"` // of the compose file; nil: see Port
-	// Port is where the service answers HTTP, in the container; 0 for none. It is what a service without Health is asked at.
-	Port   int      `json:"port,omitempty"`
-	Public bool     `json:"public,omitempty"` // has a host
-	Memory int64    `json:"memory,omitempty"` // bytes; 0: the default
-	CPUs   float64  `json:"cpus,omitempty"`   // 0: the default
-	Mounts []Mount  `json:"mounts,omitempty"`
-	Tmpfs  []string `json:"tmpfs,omitempty"` // paths
+	Health      *Health           `json:"health,omitempty"` // of the compose file; nil: see HealthPath
+	// HealthPath, where not empty, is what a service without Health is asked for at Port: "/healthz". Any status below 400 will do.
+	HealthPath string `json:"health_path,omitempty"`
+	// Port is where the service answers HTTP, in the container; 0 for none. It is what a service without Health and HealthPath is asked at.
+	Port   int     `json:"port,omitempty"`
+	Public bool    `json:"public,omitempty"` // has a host
+	Memory int64   `json:"memory,omitempty"` // bytes; 0: the default
+	CPUs   float64 `json:"cpus,omitempty"`   // 0: the default
+	Mounts []Mount `json:"mounts,omitempty"`
+	Tmpfs  []Tmpfs `json:"tmpfs,omitempty"`
+	Files  []File  `json:"files,omitempty"`
+	// Replicas is how many containers the service has; 0 is one.
+	Replicas int `json:"replicas,omitempty"`
+	// InPlace has a new container take the place of the old one, as for a service that keeps state, instead of starting beside it.
+	InPlace bool `json:"in_place,omitempty"`
 
-	StopSignal string        `json:"stop_signal,omitempty"`
-	StopGrace  time.Duration `json:"stop_grace,omitempty"` // nanoseconds; 0: the engine's 10 s
-	ReadOnly   bool          `json:"read_only,omitempty"`
+	NoInit     bool              `json:"no_init,omitempty"` // the image brings a process 1 of its own
+	CapDrop    []string          `json:"cap_drop,omitempty"`
+	Ulimits    map[string]Ulimit `json:"ulimits,omitempty"`  // by name: "nofile"
+	ShmSize    int64             `json:"shm_size,omitempty"` // bytes; 0: the engine's 64 MiB
+	StopSignal string            `json:"stop_signal,omitempty"`
+	StopGrace  time.Duration     `json:"stop_grace,omitempty"` // nanoseconds; 0: the engine's 10 s
+	ReadOnly   bool              `json:"read_only,omitempty"`
 	// StartTimeout is how long the service may take to become healthy; 0: the default.
 	StartTimeout time.Duration `json:"start_timeout,omitempty"`
+}
+
+// A Job is a command that runs in a container of its own, made like one of its service, before the service starts.
+type Job struct {
+	Service string   `json:"service"`
+	Run     []string `json:"run"` // in place of the service's command and entrypoint
+	// First says that it runs once in the environment's life, and again after a reset, instead of at each deploy.
+	First bool `json:"first,omitempty"`
+}
+
+// A File is a file or a folder that is copied into a container before it starts. It is how a development file's bind, a config and a secret arrive.
+type File struct {
+	Target string `json:"target"` // where it lies in the container: an absolute path
+	// Source is its path in the checkout, relative and with slashes, "." for all of it. Where it is empty, Content is a file's content.
+	Source  string `json:"source,omitempty"`
+	Content []byte `json:"content,omitempty"`
+	// Sum identifies what lies at Source, names and modes included, so that a change of it is a change of the service: a SHA-256, hexadecimal.
+	Sum  string `json:"sum,omitempty"`
+	Mode uint32 `json:"mode,omitempty"` // permission bits of a single file; 0: those of the checkout, or 0444
+	UID  int    `json:"uid,omitempty"`  // the owner of a single file
+	GID  int    `json:"gid,omitempty"`
+}
+
+// A Tmpfs is a folder in memory.
+type Tmpfs struct {
+	Target string `json:"target"`         // an absolute path
+	Size   int64  `json:"size,omitempty"` // bytes; 0: the default
+	Mode   uint32 `json:"mode,omitempty"` // permission bits; 0: 01777
+}
+
+// A Ulimit bounds a resource of each process (getrlimit(2)).
+type Ulimit struct {
+	Soft int64 `json:"soft"` // -1 is without limit
+	Hard int64 `json:"hard"`
 }
 
 // A Dependency is a service that has to be in a condition before another starts.
@@ -71,4 +119,5 @@ type Mount struct {
 	Volume   string `json:"volume"` // one of Stack.Volumes
 	Target   string `json:"target"` // an absolute path
 	ReadOnly bool   `json:"read_only,omitempty"`
+	NoCopy   bool   `json:"no_copy,omitempty"` // what the image has at Target is not copied into the new volume
 }

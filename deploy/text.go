@@ -49,8 +49,8 @@ func (c Container) String() string {
 	for _, m := range c.Mounts {
 		line("volume %s at %s%s", m.Volume, m.Target, map[bool]string{true: ", read-only"}[m.ReadOnly])
 	}
-	if len(c.Tmpfs) > 0 {
-		line("tmpfs at %s", strings.Join(c.Tmpfs, " "))
+	for _, t := range c.Tmpfs {
+		line("tmpfs at %s", t.Target)
 	}
 	if c.ReadOnly {
 		line("read-only root")

@@ -231,7 +231,7 @@ func (r *reading) mounts(s *deploy.Service, c types.ServiceConfig) {
 			r.findings.omit(s.Name, "options of tmpfs are left out", "only paths are supported yet")
 		}
 		if take(r.item(s.Name, "tmpfs", i, len(c.Tmpfs)), target) {
-			s.Tmpfs = append(s.Tmpfs, path.Clean(target))
+			s.Tmpfs = append(s.Tmpfs, deploy.Tmpfs{Target: path.Clean(target)})
 		}
 	}
 	for i, v := range c.Volumes {
@@ -240,7 +240,7 @@ func (r *reading) mounts(s *deploy.Service, c types.ServiceConfig) {
 			continue
 		}
 		if v.Type == types.VolumeTypeTmpfs {
-			s.Tmpfs = append(s.Tmpfs, path.Clean(v.Target))
+			s.Tmpfs = append(s.Tmpfs, deploy.Tmpfs{Target: path.Clean(v.Target)})
 			continue
 		}
 		name := v.Source

@@ -101,14 +101,25 @@ func configOf(c deploy.Container) *container.Config {
 	return config
 }
 
+// tmpfsOptions are those of mount(8) that the engine takes.
+func tmpfsOptions(t deploy.Tmpfs) string {
+	var options []string
+	if t.Size > 0 {
+		options = append(options, fmt.Sprintf("size=%d", t.Size))
+	}
+	if t.Mode != 0 {
+		options = append(options, fmt.Sprintf("mode=%o", t.Mode))
+	}
+	return strings.Join(options, ",")
+}
+
 // hostConfigOf returns what holds a container in: every limit, and nothing shared with the host. Until its deployment is live an exit is final, so
 // that it can be told; see [start.keep].
 func hostConfigOf(p deploy.Plan, c deploy.Container) *container.HostConfig {
 	useInit, pids := true, c.PIDs
 	tmpfs := make(map[string]string, len(c.Tmpfs))
 	for _, t := range c.Tmpfs {
-		target, options, _ := strings.Cut(t, ":")
-		tmpfs[target] = options
+		tmpfs[t.Target] = tmpfsOptions(t)
 	}
 	mounts := make([]mount.Mount, 0, len(c.Mounts))
 	for _, m := range c.Mounts {

@@ -50,7 +50,7 @@ func TestConfinement(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	small := web("web")
-	small.Memory, small.CPUs, small.ReadOnly, small.Tmpfs = 64<<20, 0.5, true, []string{"/tmp"}
+	small.Memory, small.CPUs, small.ReadOnly, small.Tmpfs = 64<<20, 0.5, true, []deploy.Tmpfs{{Target: "/tmp"}}
 	stack := deploy.Stack{Services: []deploy.Service{small}}
 	d := b.deployment(1, stack)
 	backend := b.up(d, stack)["web"]
