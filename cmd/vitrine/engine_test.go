@@ -16,6 +16,7 @@ import (
 // The engine is stopped and started, with a push meanwhile, killed and started, and stopped in the middle of a start: what was live is live again as it
 // was, what was pushed goes live without a new event, and nobody is blamed.
 func TestEngineAway(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	engine := enginetest.Start(t)
 	w := newWorldBeside(t, neighbours{engine: engine})
 	w.start()

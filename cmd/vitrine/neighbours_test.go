@@ -121,6 +121,7 @@ func (w *world) liveImages(environment string) (images []deployments.Image) {
 
 // A preview from its pull request to its end, with a Redis and an S3 server that are real: what other programs read there is what it should be.
 func TestRedisAndS3(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	w := newWorldBeside(t, neighbours{redis: redistest.Start(t, redistest.WithPassword("opensesame")), bucket: s3test.Start(t)})
 	options, err := redis.ParseURL(w.redisURL())
 	w.must(err)

@@ -12,6 +12,7 @@ import (
 
 // The story of `vitrine demo --once`, with serve in a process of its own, and every word to GitHub held against GitHub's description.
 func TestStory(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	w := newWorld(t)
 	w.start()
 	w.must(w.story().play(t.Context()))
@@ -40,6 +41,7 @@ func TestClosedWhileBuilding(t *testing.T) {
 }
 
 func TestClosedAndReopened(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	w := newWorld(t)
 	w.start()
 	s := w.story()
@@ -78,6 +80,7 @@ func TestForkIsSkipped(t *testing.T) {
 
 // A command is carried out and answered: /deploy brings back what /destroy took down.
 func TestCommands(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	w := newWorld(t)
 	w.start()
 	s := w.story()
