@@ -47,7 +47,7 @@ ROWS ?=
 ROUNDS ?=
 OUT ?=
 
-bench: ## measure against the CI script, the floor and the bounds, and rewrite BENCHMARKS.md; a quarter of an hour
+bench: ## measure against the CI script, the floor and the bounds, and rewrite BENCHMARKS.md; twenty minutes
 	@.ci/prepare bench
 	@$(MAKE) --no-print-directory build
 	CGO_ENABLED=0 go build -trimpath -o bin/bench ./cmd/bench

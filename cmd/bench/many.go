@@ -24,10 +24,16 @@ const (
 	memoryPause   = time.Second
 	memoryBound   = 150.0 // MiB
 	sweepBound    = 2.0   // s
+	growthEarly   = 10    // the preview that a later one is compared with, counted from 1
+	growthLate    = 120
+	growthAround  = 5   // how many on either side of it count
+	growthBound   = 1.5 // x
 	manyRepo      = "acme/many"
 	manyMemory    = "many previews: memory of the process"
 	manySweep     = "many previews: a full sweep"
+	manyGrowth    = "many previews: the 120th to go live, against the 10th"
 	manyWhat      = "a process with previews of one container each, all awake, as sleep is not built yet"
+	manyGrowWhat  = "from the claim of a preview's first attempt to its route, four at once, while all before stay up"
 	manySweepWhat = "the sweep at the start of a process that has previews of one container each"
 )
 
@@ -45,12 +51,46 @@ func many(ctx context.Context, o options) (rows []report.Row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	memory, err := memoryRow(ctx, w, live)
+	first, err := w.Serve.First(ctx)
 	if err != nil {
 		return nil, err
 	}
+	rows = append(rows, growthRow(first))
+	memory, err := memoryRow(ctx, w, live)
+	if err != nil {
+		return rows, err
+	}
 	sweep, err := sweepRow(ctx, w, live, o.Rounds)
-	return []report.Row{memory, sweep}, err
+	return append(rows, memory, sweep), err
+}
+
+// growthRow compares how long the previews around an early and a late one took to go live.
+func growthRow(first []world.Record) report.Row {
+	around := func(n int) (took report.Distribution) {
+		for i := max(0, n-1-growthAround); i < min(len(first), n+growthAround); i++ {
+			took = append(took, float64(first[i].Live.Sub(first[i].Created).Microseconds())/1000)
+		}
+		return took
+	}
+	early, late := around(growthEarly), around(growthLate)
+	ratio := late.Median() / early.Median()
+	row := report.Row{
+		Title: manyGrowth, What: manyGrowWhat,
+		Lines: []report.Line{
+			{Name: fmt.Sprintf("around the %dth", growthEarly), Unit: "ms", Values: early},
+			{Name: fmt.Sprintf("around the %dth", growthLate), Unit: "ms", Values: late},
+		},
+		Result:  report.Figure(ratio) + " x",
+		Bound:   fmt.Sprintf("at most %s x", report.Figure(growthBound)),
+		Verdict: report.Holds,
+	}
+	switch {
+	case len(first) < growthLate+growthAround:
+		row.Verdict = fmt.Sprintf("not shown: only %d previews in %s", len(first), manyTime)
+	case !(ratio <= growthBound):
+		row.Verdict = "does not hold"
+	}
+	return row
 }
 
 // fill opens pull requests, a few at a time, until there are as many previews as there should be or the time is over. It returns how many are live.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"vitrine/cmd/bench/report"
+	"vitrine/cmd/bench/world"
 )
 
 const serveLog = `time=2025-01-01T00:00:00.000Z level=INFO msg=swept deployments=3 took=1.5s
@@ -27,5 +30,34 @@ func TestLastHeap(t *testing.T) {
 func TestSweeps(t *testing.T) {
 	if diff := cmp.Diff(report.Distribution{1.5, 0.25}, sweeps(serveLog)); diff != "" {
 		t.Errorf("sweeps (-want +got):\n%s", diff)
+	}
+}
+
+func TestGrowth(t *testing.T) {
+	began := time.Unix(1_000_000, 0)
+	previews := func(n int, late time.Duration) []world.Record {
+		records := make([]world.Record, n)
+		for i := range records {
+			took := 100 * time.Millisecond
+			if i >= 100 {
+				took = late
+			}
+			records[i] = world.Record{Created: began, Live: began.Add(took)}
+		}
+		return records
+	}
+	for _, c := range []struct {
+		name            string
+		first           []world.Record
+		result, verdict string
+	}{
+		{"as fast", previews(200, 149*time.Millisecond), "1.49 x", report.Holds},
+		{"slower", previews(200, 160*time.Millisecond), "1.60 x", "does not hold"},
+		{"too few", previews(110, 100*time.Millisecond), "", "not shown: only 110 previews"},
+	} {
+		row := growthRow(c.first)
+		if !strings.HasPrefix(row.Verdict, c.verdict) || !strings.HasPrefix(row.Result, c.result) {
+			t.Errorf("%s: %s, %s", c.name, row.Result, row.Verdict)
+		}
 	}
 }

@@ -27,7 +27,7 @@ their rounds in turn, in an order that is turned round each time, after one roun
 const repetition = `
 ## To repeat it
 
-    make bench                                   # as above; about a quarter of an hour
+    make bench                                   # as above; about twenty minutes
     make bench ROWS=push ROUNDS=20               # some rows only, more rounds
     make bench ROWS=many OUT=/tmp/many.md        # what a usual run leaves out, into another file
 

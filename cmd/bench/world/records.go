@@ -55,6 +55,31 @@ func (s *Serve) Deployment(ctx context.Context, sha string) (r Record, err error
 	return r, json.Unmarshal(timings, &r.Timings)
 }
 
+// First returns what is noted, without timings, of the first deployment of each environment that went live, in the order in which they were begun.
+func (s *Serve) First(ctx context.Context) (records []Record, err error) {
+	const query = `SELECT created_at, live_at FROM deployments
+		WHERE id IN (SELECT min(id) FROM deployments GROUP BY environment_id) AND live_at > 0 ORDER BY created_at`
+	err = s.read(func(db *sql.DB) error {
+		rows, err := db.QueryContext(ctx, query)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var created, live int64
+			if err := rows.Scan(&created, &live); err != nil {
+				return err
+			}
+			records = append(records, Record{Created: time.Unix(0, created), Live: time.Unix(0, live)})
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the first deployments: %w", err)
+	}
+	return records, nil
+}
+
 // Backend returns where the container behind a host's label answers, an URL. A route with none, or with several, is an error.
 func (s *Serve) Backend(ctx context.Context, label string) (string, error) {
 	var text []byte
