@@ -24,6 +24,17 @@ const (
 // dynamicBits is the prefix length of the end of a subnet that is left to the engine.
 const dynamicBits = 30
 
+// bridgeDigits is how many characters a bridge's name has for its deployment: 2.1 billion of them.
+const bridgeDigits = 6
+
+// BridgePrefix returns what the names of the networks of an instance, and of their bridges, begin with, and those of no other instance: "vt-" and six
+// hexadecimal digits. The firewall knows by it which packets are for its rules. What follows is the number of the deployment in base 36; an
+// interface's name has 15 characters at most (IFNAMSIZ of Linux).
+func BridgePrefix(instance string) string {
+	sum := sha256.Sum256([]byte(instance))
+	return "vt-" + hex.EncodeToString(sum[:3])
+}
+
 // NewNetwork returns the network of a deployment in an IPv4 subnet that is its own. The same arguments give the same network.
 func NewNetwork(instance string, deployment int64, subnet netip.Prefix) (Network, error) {
 	if !subnet.IsValid() || !subnet.Addr().Is4() || subnet.Bits() > dynamicBits-1 {
@@ -32,10 +43,13 @@ func NewNetwork(instance string, deployment int64, subnet netip.Prefix) (Network
 	if instance == "" {
 		return Network{}, errors.New("plan network: the instance has no name")
 	}
+	number := strconv.FormatInt(deployment, 36)
+	if deployment < 0 || len(number) > bridgeDigits {
+		return Network{}, fmt.Errorf("plan network of deployment %d: bridges are counted to %d digits of base 36", deployment, bridgeDigits)
+	}
 	subnet = subnet.Masked()
-	sum := sha256.Sum256([]byte(instance + "/" + strconv.FormatInt(deployment, 10)))
 	return Network{
-		Name:    "vt-" + hex.EncodeToString(sum[:])[:12],
+		Name:    BridgePrefix(instance) + number,
 		Subnet:  subnet,
 		Gateway: subnet.Addr().Next(),
 		Dynamic: netip.PrefixFrom(offset(subnet.Addr(), 1<<(32-subnet.Bits())-1<<(32-dynamicBits)), dynamicBits),

@@ -48,7 +48,7 @@ func (p Plan) VolumeName(volume string) string {
 
 // A Network is the one network of a deployment.
 type Network struct {
-	// Name is the engine's name and the bridge's, "vt-" and twelve hexadecimal digits: at most 15 characters (IFNAMSIZ of Linux).
+	// Name is the engine's name and the bridge's; see BridgePrefix.
 	Name    string       `json:"name"`
 	Subnet  netip.Prefix `json:"subnet"`
 	Gateway netip.Addr   `json:"gateway"`

@@ -40,6 +40,7 @@ func owners() []importedBy {
 		{"github.com/docker/docker", []string{"builder", "deploy/docker", "cmd/bench"}},
 		{"github.com/distribution/distribution", []string{"builder/registry"}},
 		{"github.com/compose-spec/compose-go", []string{"deploy/compose"}},
+		{"github.com/google/nftables", []string{"deploy/firewall"}},
 		{"github.com/redis/go-redis", []string{"proxyroutes"}},
 		{"github.com/alicebob/miniredis", []string{"proxyroutes/embeddedredis"}},
 	}
@@ -209,6 +210,8 @@ func TestForbidden(t *testing.T) {
 		{"vitrine/builder", "github.com/distribution/distribution/v3", "github.com/distribution/distribution is imported by builder/registry only"},
 		{"vitrine/builder", "github.com/distribution/reference", ""},
 		{"vitrine/deployments/repoconfig", "github.com/compose-spec/compose-go/v2/types", "github.com/compose-spec/compose-go is imported by deploy/compose only"},
+		{"vitrine/deploy/firewall", "github.com/google/nftables/expr", ""},
+		{"vitrine/deploy/docker", "github.com/google/nftables", "github.com/google/nftables is imported by deploy/firewall only"},
 		{"vitrine/proxyroutes", "github.com/redis/go-redis/v9", ""},
 		{"vitrine/proxyroutes/proxy", "github.com/redis/go-redis/v9", "github.com/redis/go-redis is imported by proxyroutes only"},
 		{"vitrine/proxyroutes/embeddedredis", "github.com/alicebob/miniredis/v2", ""},
