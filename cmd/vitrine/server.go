@@ -21,6 +21,7 @@ import (
 	"vitrine/deploy/compose"
 	"vitrine/deploy/docker"
 	"vitrine/deployments"
+	"vitrine/deployments/repoconfig"
 	"vitrine/deployments/sqlite"
 	"vitrine/proxyroutes"
 	"vitrine/proxyroutes/embeddedredis"
@@ -142,6 +143,7 @@ func (s *server) openControl(key []byte) error {
 	control := http.NewServeMux()
 	control.Handle(bot.WebhookPath, forge.Webhooks(s.controller))
 	control.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	control.HandleFunc("GET /"+repoconfig.SchemaName, serveSchema)
 	s.http = &http.Server{
 		Handler:           byHost(s.controlHosts(), control, previews),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -204,6 +206,17 @@ func byHost(controlHosts map[string]bool, control, previews http.Handler) http.H
 		}
 		previews.ServeHTTP(w, r)
 	})
+}
+
+// serveSchema gives editors what completes a .vitrine.yml.
+func serveSchema(w http.ResponseWriter, _ *http.Request) {
+	text, err := repoconfig.Schema()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/schema+json")
+	w.Write(text)
 }
 
 // hostname returns the host of an URL without its port, empty where it is none.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
 	"testing"
@@ -74,6 +76,15 @@ func TestServerLeavesNoGoroutine(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestServeSchema(t *testing.T) {
+	answer := httptest.NewRecorder()
+	serveSchema(answer, httptest.NewRequest(http.MethodGet, "/vitrine.schema.json", nil))
+	var schema struct{ Title string }
+	if err := json.Unmarshal(answer.Body.Bytes(), &schema); err != nil || schema.Title != ".vitrine.yml" {
+		t.Errorf("the schema is of %q: %v", schema.Title, err)
 	}
 }
 

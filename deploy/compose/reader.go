@@ -77,6 +77,7 @@ func (r *Reader) read(ctx context.Context, dir string, vars map[string]string, v
 	if err != nil {
 		return deployments.Stack{}, err
 	}
+	defer func() { stack.Notes = append(config.Notes(), stack.Notes...) }()
 	file, lone, err := find(files, config)
 	if err != nil {
 		return deployments.Stack{}, err
@@ -110,8 +111,10 @@ func readConfig(files *checkout) (repoconfig.Config, error) {
 // find returns the file to deploy, and whether it is a lone Dockerfile.
 func find(files *checkout, config repoconfig.Config) (file string, lone bool, err error) {
 	switch {
-	case config.Compose != "":
-		return config.Compose, false, configFault(config.Where("compose"), files.isFile(config.Compose))
+	case len(config.Compose) > 1:
+		return "", false, configFault(config.Where("compose"), &errFile{"several compose files are not read yet; name one"})
+	case len(config.Compose) == 1:
+		return config.Compose[0], false, configFault(config.Where("compose"), files.isFile(config.Compose[0]))
 	case config.Dockerfile != "":
 		return config.Dockerfile, true, configFault(config.Where("dockerfile"), files.isFile(config.Dockerfile))
 	}

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -16,14 +13,6 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"vitrine/deployments"
-)
-
-// The keys that count, and those that the file will have once they are built.
-var (
-	topKeys     = [...]string{"branches", "compose", "dockerfile", "services"}
-	topLater    = [...]string{"access", "databases", "env", "init", "open", "pull_requests", "sleep_after", "static", "ttl", "with"}
-	serviceKeys = [...]string{"port"}
-	servLater   = [...]string{"health", "host", "replace", "resources"}
 )
 
 // Parse reads a configuration strictly: an unknown key or a bad value is an error, and all of them are found at once. file is what errors call
@@ -69,22 +58,7 @@ func (p *parser) document(data []byte) {
 	if isNull(root) {
 		return
 	}
-	keys := keySet{path: "", known: topKeys[:], later: topLater[:]}
-	p.mapping(root, keys, func(key string, v *yaml.Node) {
-		switch key {
-		case "branches":
-			p.branches(v)
-		case "compose":
-			p.config.Compose = p.repoPath(key, v, "docker-compose.yml")
-		case "dockerfile":
-			p.config.Dockerfile = p.repoPath(key, v, "Dockerfile")
-		case "services":
-			p.services(v)
-		}
-		if p.config.Compose != "" && p.config.Dockerfile != "" && (key == "compose" || key == "dockerfile") {
-			p.wrong(v, "compose and dockerfile exclude each other; keep the one that is to be deployed")
-		}
-	})
+	whole().read(p, "", root, &p.config)
 }
 
 // decode reads documents until one is not there. A stranger's file must not end the process, so that the library's panic is an error.
@@ -103,42 +77,47 @@ func decode(data []byte, documents ...*yaml.Node) (err error) {
 	return nil
 }
 
-// A keySet says which keys a mapping may have.
-type keySet struct {
-	path  string // of the mapping, "" for the whole document
-	known []string
-	later []string // documented, not built yet
-	any   bool     // every name is a key
-}
-
-// mapping calls f for each known key of n, and notes where each was.
-func (p *parser) mapping(n *yaml.Node, keys keySet, f func(key string, v *yaml.Node)) {
+// mapping calls f for each key of n that is known, or for each key where known is nil, and notes where each was. at is the mapping's own key, "" for
+// the whole document.
+func (p *parser) mapping(n *yaml.Node, at string, known []string, f func(name string, k, v *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		p.wrong(n, "%s, not %s", wants(keys.path, "a mapping of keys and values"), kindOf(n))
+		p.wrong(n, "%s, not %s", wants(at, "a mapping of keys and values"), kindOf(n))
 		return
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
-		key := k.Value
+		name := k.Value
 		switch {
-		case k.Kind != yaml.ScalarNode || isNull(k) || key == "":
-			p.wrong(k, "%s", wants(keys.path, "a plain word as key"))
-		case seen[key]:
-			p.wrong(k, "the key `%s` is there twice; keep one", shown(key))
-		case keys.any || slices.Contains(keys.known, key):
-			p.config.lines[join(keys.path, key)] = k.Line
-			if !p.plain(join(keys.path, key), v) {
-				break
+		case k.Kind != yaml.ScalarNode || isNull(k) || name == "":
+			p.wrong(k, "%s", wants(at, "a plain word as key"))
+		case seen[name]:
+			p.wrong(k, "the key `%s` is there twice; keep one", shown(name))
+		case known == nil || slices.Contains(known, name):
+			p.config.lines[join(at, name)] = k.Line
+			if p.plain(join(at, name), v) {
+				f(name, k, v)
 			}
-			f(key, v)
-		case slices.Contains(keys.later, key):
-			p.wrong(k, "`%s` is not supported yet; remove it", join(keys.path, key))
 		default:
-			p.wrong(k, "unknown key `%s`%s", shown(key), keys.suggestion(key))
+			p.wrong(k, "unknown key `%s`%s", shown(name), suggestion(name, known))
 		}
-		seen[key] = true
+		seen[name] = true
 	}
+}
+
+// mentions reports whether a mapping has the key, whatever its value is.
+func (p *parser) mentions(n *yaml.Node, name string) bool {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == name {
+			return true
+		}
+	}
+	return false
+}
+
+// note says that a key has no effect yet.
+func (p *parser) note(k *yaml.Node, at string) {
+	p.config.notes = append(p.config.notes, fmt.Sprintf("%s:%d: `%s` has no effect yet.", p.file, k.Line, shown(at)))
 }
 
 // plain reports whether a value is there and written out, so that what an alias multiplies is never followed.
@@ -154,62 +133,18 @@ func (p *parser) plain(key string, v *yaml.Node) bool {
 	return false
 }
 
-func (k keySet) suggestion(key string) string {
+// suggestion says which of the known keys was meant, or names them all.
+func suggestion(name string, known []string) string {
 	best, distance := "", 3
-	for _, known := range slices.Concat(k.known, k.later) {
-		if d := levenshtein.Distance(shown(key), known, nil); d < distance {
-			best, distance = known, d
+	for _, k := range known {
+		if d := levenshtein.Distance(shown(name), k, nil); d < distance {
+			best, distance = k, d
 		}
 	}
 	if best != "" {
 		return fmt.Sprintf(", did you mean `%s`?", best)
 	}
-	return "; known here: " + strings.Join(k.known, ", ")
-}
-
-func (p *parser) branches(v *yaml.Node) {
-	const wanted = "branches wants a list of branch names or patterns, such as [main, \"release/*\"]"
-	if v.Kind != yaml.SequenceNode {
-		p.wrong(v, "%s, not %s", wanted, kindOf(v))
-		return
-	}
-	for _, item := range v.Content {
-		pattern := item.Value
-		switch _, err := path.Match(pattern, ""); {
-		case item.Kind != yaml.ScalarNode || isNull(item) || pattern == "":
-			p.wrong(item, "%s", wanted)
-		case err != nil:
-			p.wrong(item, "%q is no pattern: close its [ and end no pattern in a backslash", shown(pattern))
-		default:
-			p.config.Branches = append(p.config.Branches, pattern)
-		}
-	}
-}
-
-func (p *parser) repoPath(key string, v *yaml.Node, example string) string {
-	clean := path.Clean(v.Value)
-	if v.Kind != yaml.ScalarNode || v.Value == "" || clean == "." || strings.ContainsAny(v.Value, "\\\x00") || !filepath.IsLocal(clean) {
-		p.wrong(v, "%s wants the path of a file inside the repository, relative to its root, such as %s", key, example)
-		return ""
-	}
-	return clean
-}
-
-func (p *parser) services(v *yaml.Node) {
-	p.config.Services = map[string]Service{}
-	p.mapping(v, keySet{path: "services", any: true}, func(name string, v *yaml.Node) {
-		var s Service
-		at := join("services", name)
-		p.mapping(v, keySet{path: at, known: serviceKeys[:], later: servLater[:]}, func(_ string, v *yaml.Node) {
-			port, err := strconv.Atoi(v.Value)
-			if v.Kind != yaml.ScalarNode || err != nil || port < 1 || port > 65535 {
-				p.wrong(v, "%s.port wants the port where the service answers in its container, 1 to 65535, such as 8080", shown(at))
-				return
-			}
-			s.Port = port
-		})
-		p.config.Services[name] = s
-	})
+	return "; known here: " + strings.Join(known, ", ")
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
