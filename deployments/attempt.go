@@ -146,11 +146,11 @@ func (a *attempt) build(ctx context.Context, dir string) (*Stack, error) {
 	images, err := a.Builder.Build(ctx, BuildRequest{
 		Environment: a.env.Name, Source: a.d.Source, Dir: dir, Builds: stack.Builds, Log: log, Progress: a.progress(ctx),
 	})
-	return stack, errors.Join(away("the Docker engine", err), away("the Docker engine", <-prepared), a.own(ctx, images))
+	return stack, errors.Join(away("the Docker engine", err), away("the Docker engine", <-prepared), a.keep(ctx, images))
 }
 
-// own records the images that were built. From then on nobody takes their tags for left behind, however long the plan takes.
-func (a *attempt) own(ctx context.Context, images []Image) error {
+// keep records the images that were built. From then on nobody takes their tags for left behind, however long the plan takes.
+func (a *attempt) keep(ctx context.Context, images []Image) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.d.Images = images
@@ -165,8 +165,8 @@ func (a *attempt) own(ctx context.Context, images []Image) error {
 
 // read reads the stack and gives its public services their hosts.
 func (a *attempt) read(ctx context.Context, dir string) (*Stack, error) {
-	vars := a.variables(nil, nil)
-	public, err := a.Stacks.Public(ctx, dir, vars)
+	values := Values{Own: a.own(nil, nil)}
+	public, err := a.Stacks.Public(ctx, dir, values)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,8 @@ func (a *attempt) read(ctx context.Context, dir string) (*Stack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reserve hosts of %s: %w", a.env.Name, err)
 	}
-	stack, err := a.Stacks.Read(ctx, dir, a.variables(names, labels))
+	values.Own = a.own(names, labels)
+	stack, err := a.Stacks.Read(ctx, dir, values)
 	if err != nil {
 		return nil, err
 	}

@@ -254,18 +254,18 @@ func (w *world) tags() []string {
 }
 
 // Public implements [deployments.StackReader].
-func (w *world) Public(ctx context.Context, dir string, _ map[string]string) ([]deployments.PublicService, error) {
+func (w *world) Public(ctx context.Context, dir string, _ deployments.Values) ([]deployments.PublicService, error) {
 	return []deployments.PublicService{{Name: "web", Port: 8080}}, w.call(ctx, "Stacks.Public", dir)
 }
 
 // Read implements [deployments.StackReader].
-func (w *world) Read(ctx context.Context, dir string, vars map[string]string) (deployments.Stack, error) {
+func (w *world) Read(ctx context.Context, dir string, v deployments.Values) (deployments.Stack, error) {
 	if err := w.call(ctx, "Stacks.Read", dir); err != nil {
 		return deployments.Stack{}, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.variables[vars["VITRINE_SHA"]] = vars
+	w.variables[v.Own["VITRINE_SHA"]] = v.All()
 	return deployments.Stack{
 		JSON: json.RawMessage(`{}`), Notes: w.notes,
 		Builds: []deployments.Build{{Service: "web", Context: "."}}, Public: []deployments.PublicService{{Name: "web", Port: 8080}},

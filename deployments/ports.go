@@ -201,10 +201,10 @@ type BuildRequest struct {
 
 // A StackReader reads what a checkout asks for. What is wrong with the files is a Fault.
 type StackReader interface {
-	// Public returns the public services in their order; the first has the plain host.
-	Public(ctx context.Context, dir string, vars map[string]string) ([]PublicService, error)
-	// Read returns the stack, with vars for ${...}, for the services' environment and for build arguments.
-	Read(ctx context.Context, dir string, vars map[string]string) (Stack, error)
+	// Public returns the public services in their order; the first has the plain host. Those of v.Own that follow from the answer are not there yet.
+	Public(ctx context.Context, dir string, v Values) ([]PublicService, error)
+	// Read returns the stack.
+	Read(ctx context.Context, dir string, v Values) (Stack, error)
 }
 
 // A Runtime runs stacks. Everything that it makes carries the instance's and the deployment's labels.

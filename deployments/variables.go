@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// variables returns the values that the compose file, the containers and the builds see. services have the hosts' labels at the same index.
-func (a *attempt) variables(services, labels []string) map[string]string {
+// own returns the environment's own values. services have the hosts' labels at the same index.
+func (a *attempt) own(services, labels []string) map[string]string {
 	vars := map[string]string{
 		"VITRINE_URL":         a.PreviewURL(a.env.Name),
 		"VITRINE_HOST":        hostOf(a.PreviewURL(a.env.Name)),

@@ -17,7 +17,7 @@ func (r *reading) builds(service string, c types.BuildConfig) {
 		Service: service,
 		Target:  c.Target,
 		Inline:  c.DockerfileInline,
-		Args:    withVars(r.environment(service, "build.args", c.Args), r.vars),
+		Args:    withVars(r.environment(service, "build.args", c.Args), r.args),
 	}
 	field := "build"
 	if r.line(service, "build", "context") != r.line(service, "build") {

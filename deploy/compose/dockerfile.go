@@ -17,7 +17,7 @@ import (
 )
 
 // readDockerfile makes a stack of one service, whose port is .vitrine.yml's or the one that the Dockerfile exposes.
-func readDockerfile(files *checkout, config repoconfig.Config, file string, vars map[string]string) (deployments.Stack, error) {
+func readDockerfile(files *checkout, config repoconfig.Config, file string, v deployments.Values) (deployments.Stack, error) {
 	content, err := files.read(file)
 	if err != nil {
 		return deployments.Stack{}, configFault(file, err)
@@ -36,9 +36,9 @@ func readDockerfile(files *checkout, config repoconfig.Config, file string, vars
 		return deployments.Stack{}, err
 	}
 	stack := deploy.Stack{Services: []deploy.Service{{
-		Name: mainService, Environment: withVars(nil, vars), Port: port, Public: true,
+		Name: mainService, Environment: v.All(), Port: port, Public: true,
 	}}}
-	build := deployments.Build{Service: mainService, Context: ".", Dockerfile: file, Args: withVars(nil, vars)}
+	build := deployments.Build{Service: mainService, Context: ".", Dockerfile: file, Args: withVars(nil, v.Own)}
 	return encode(stack, []deployments.Build{build}, nil)
 }
 

@@ -15,7 +15,7 @@ import (
 // readFault reads a checkout that is to be refused.
 func readFault(t *testing.T, dir string) *deployments.Fault {
 	t.Helper()
-	stack, err := New(Config{}).Read(t.Context(), dir, testVars())
+	stack, err := New(Config{}).Read(t.Context(), dir, deployments.Values{Own: testVars()})
 	f := deployments.FaultOf(err)
 	if f == nil {
 		t.Fatalf("not refused: %s %v", stack.JSON, err)
@@ -162,7 +162,7 @@ func TestTheProcessEnvironmentIsNotRead(t *testing.T) {
 `)
 	write(t, dir, "Dockerfile", "FROM scratch\n")
 	write(t, dir, ".env", "OPERATOR_SECRET=hidden\n")
-	stack, err := New(Config{}).Read(t.Context(), dir, nil)
+	stack, err := New(Config{}).Read(t.Context(), dir, deployments.Values{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,10 +41,11 @@ var _ deployments.StackReader = (*Reader)(nil)
 // New returns a Reader.
 func New(Config) *Reader { return &Reader{} }
 
-// Public returns the public services in their order; the first has the plain host. Variables named VITRINE_* that vars lacks, since they follow
+// Public returns the public services in their order; the first has the plain host. Variables named VITRINE_* that v lacks, since they follow
 // from the answer, have a value that stands for theirs. Errors are as of Read.
-func (r *Reader) Public(ctx context.Context, dir string, vars map[string]string) ([]deployments.PublicService, error) {
-	stack, err := r.read(ctx, dir, vars, func(name string) (string, bool) {
+func (r *Reader) Public(ctx context.Context, dir string, v deployments.Values) ([]deployments.PublicService, error) {
+	vars := v.All()
+	stack, err := r.read(ctx, dir, v, func(name string) (string, bool) {
 		if v, ok := vars[name]; ok {
 			return v, true
 		}
@@ -56,18 +57,19 @@ func (r *Reader) Public(ctx context.Context, dir string, vars map[string]string)
 	return stack.Public, err
 }
 
-// Read returns the stack of the checkout in dir, encoded as a deploy.Stack. vars serve ${...} in the compose file, and reach every service's
-// environment and every build's arguments unless the compose file gives these names a value of its own. Nothing else does, least of all this
-// process's environment. What is wrong with the files is a *deployments.Fault: of kind FaultNothing where there is nothing to deploy, else of
+// Read returns the stack of the checkout in dir, encoded as a deploy.Stack. v serves ${...} in the compose file, and reaches every service's
+// environment, and the environment's own every build's arguments, unless the compose file gives these names a value of its own. Nothing else does, least
+// of all this process's environment. What is wrong with the files is a *deployments.Fault: of kind FaultNothing where there is nothing to deploy, else of
 // kind FaultConfig with all that is wrong in its Excerpt.
-func (r *Reader) Read(ctx context.Context, dir string, vars map[string]string) (deployments.Stack, error) {
-	return r.read(ctx, dir, vars, func(name string) (string, bool) {
+func (r *Reader) Read(ctx context.Context, dir string, v deployments.Values) (deployments.Stack, error) {
+	vars := v.All()
+	return r.read(ctx, dir, v, func(name string) (string, bool) {
 		v, ok := vars[name]
 		return v, ok
 	})
 }
 
-func (r *Reader) read(ctx context.Context, dir string, vars map[string]string, variable lookup) (stack deployments.Stack, err error) {
+func (r *Reader) read(ctx context.Context, dir string, v deployments.Values, variable lookup) (stack deployments.Stack, err error) {
 	files, err := openCheckout(dir)
 	if err != nil {
 		return deployments.Stack{}, err
@@ -83,15 +85,15 @@ func (r *Reader) read(ctx context.Context, dir string, vars map[string]string, v
 		return deployments.Stack{}, err
 	}
 	if lone {
-		return readDockerfile(files, config, file, vars)
+		return readDockerfile(files, config, file, v)
 	}
 	content, err := files.read(file)
 	if err != nil {
 		return deployments.Stack{}, configFault(file, err)
 	}
 	return readCompose(ctx, dir, &reading{
-		files: files, config: config, folder: path.Dir(file), vars: vars,
-		findings: &findings{file: file}, variables: &interpolator{variable: variable, project: projectName(vars)},
+		files: files, config: config, folder: path.Dir(file), vars: v.All(), args: v.Own,
+		findings: &findings{file: file}, variables: &interpolator{variable: variable, project: projectName(v.Own)},
 	}, content)
 }
 

@@ -19,8 +19,9 @@ import (
 type reading struct {
 	files     *checkout
 	config    repoconfig.Config
-	folder    string // of the compose file: what its paths are relative to
-	vars      map[string]string
+	folder    string            // of the compose file: what its paths are relative to
+	vars      map[string]string // of every service's environment
+	args      map[string]string // of every build
 	findings  *findings
 	variables *interpolator
 
