@@ -109,6 +109,9 @@ func (b *Bot) resolveCommand(ctx context.Context, repo repository, o deployments
 		}, nil
 	}
 	want.Intent = deployments.Gone
+	if c.Command.Verb == reset {
+		want.Intent, want.Force, want.Reset = deployments.Up, true, true
+	}
 	return deployments.Resolution{State: deployments.RequestTaken, Wants: []deployments.Want{want}}, nil
 }
 

@@ -24,6 +24,7 @@ type verb string
 const (
 	deploy  verb = "deploy"
 	extend  verb = "extend"
+	reset   verb = "reset"
 	destroy verb = "destroy"
 	status  verb = "status"
 	help    verb = "help"
@@ -44,6 +45,7 @@ var usage = []struct {
 }{
 	{deploy, "/deploy", "deploys the head again", true},
 	{extend, "/extend [duration]", "keeps the preview longer: `3d`, `12h`, `2w`", true},
+	{reset, "/reset", "begins with fresh data: removes the preview's volumes and runs every init job again; same URL, same commit", true},
 	{destroy, "/destroy", "removes the preview until the next push or `/deploy`", true},
 	{status, "/status", "says how the preview is", false},
 	{help, "/help", "shows this list", false},
@@ -111,7 +113,7 @@ func paragraphs(document ast.Node) iter.Seq[ast.Node] {
 }
 
 // commandLine matches where a command may be, before Markdown is asked.
-var commandLine = regexp.MustCompile(`(?im)^ {0,3}/(deploy|extend|destroy|status|help)\b`)
+var commandLine = regexp.MustCompile(`(?im)^ {0,3}/(deploy|extend|reset|destroy|status|help)\b`)
 
 // parseCommand reads one line.
 func parseCommand(line string) (command, bool) {

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -123,12 +124,15 @@ func (v view) ready() string {
 		if i == 0 && open != "" {
 			open = "**" + open + "**"
 		}
-		if s.Answer != 0 {
+		switch {
+		case s.Answer >= http.StatusInternalServerError:
+			answer = "up, answers " + strconv.Itoa(s.Answer)
+		case s.Answer != 0:
 			answer = strconv.Itoa(s.Answer)
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", text(s.Name), open, answer, code(d.Source.ShortSHA()))
 	}
-	b.WriteString("\n")
+	b.WriteString(lastLines(d.Services) + "\n")
 	if v.Bookmark != "" {
 		fmt.Fprintf(&b, "Bookmark for this branch: [%s](%s).\n", v.Bookmark, v.url(v.Bookmark))
 	}
@@ -137,7 +141,18 @@ func (v view) ready() string {
 	if until := v.Environment.Expires; !until.IsZero() {
 		b.WriteString("Until " + v.day(until) + ", longer with each push · ")
 	}
-	b.WriteString("`/extend 3d` · `/help`</sub>")
+	b.WriteString("`/extend 3d` · `/reset` · `/help`</sub>")
+	return b.String()
+}
+
+// lastLines shows what the services said last that are up and answer an error.
+func lastLines(services []deployments.ServiceState) string {
+	var b strings.Builder
+	for _, s := range services {
+		if len(s.Lines) > 0 {
+			fmt.Fprintf(&b, "\nThe last lines of %s:\n%s\n", text(s.Name), fence(s.Lines))
+		}
+	}
 	return b.String()
 }
 

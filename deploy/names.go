@@ -12,12 +12,15 @@ import (
 	"strings"
 )
 
-// The labels of everything that Vitrine makes on an engine. A network has the first two only, as it is made before more is known.
+// The labels of everything that Vitrine makes on an engine. A network has the first two only, as it is made before more is known. What belongs to an
+// environment's state has LabelState in place of LabelDeployment.
 const (
 	LabelInstance    = "vitrine.instance"
 	LabelDeployment  = "vitrine.deployment"
+	LabelState       = "vitrine.state"
 	LabelEnvironment = "vitrine.environment"
 	LabelService     = "vitrine.service" // of containers
+	LabelJob         = "vitrine.job"     // of containers that run a job of the service: its number
 	LabelConfig      = "vitrine.config"  // of containers: the hash of their Spec
 )
 
@@ -69,14 +72,43 @@ func offset(addr netip.Addr, by uint32) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
+func stateLabels(instance string, state int64) map[string]string {
+	return map[string]string{LabelInstance: instance, LabelState: strconv.FormatInt(state, 10)}
+}
+
 func labels(instance string, deployment int64) map[string]string {
 	return map[string]string{LabelInstance: instance, LabelDeployment: strconv.FormatInt(deployment, 10)}
 }
 
-// baseName is what the names of a deployment's containers and volumes begin with: "vitrine-<instance>-<deployment>-<environment>". The number
-// stands before what may itself hold dashes and digits, so that two deployments never make the same name.
-func baseName(in PlanInput) string {
-	return fmt.Sprintf("vitrine-%s-%d-%s", in.Instance, in.Deployment, in.Environment)
+// name returns that of one of the deployment's containers: "vitrine-<instance>-<number>-<environment>-<service>", where the number is the deployment's
+// and, after a dot, the replica's or the job's. Numbers stand before what may itself hold dashes and digits, so that two never make the same name.
+func (in PlanInput) name(c Container) string {
+	number := strconv.FormatInt(in.Deployment, 10)
+	switch {
+	case c.Job > 0:
+		number += ".job" + strconv.Itoa(c.Job)
+	case c.Replica > 0:
+		number += "." + strconv.Itoa(c.Replica)
+	}
+	return fmt.Sprintf("vitrine-%s-%s-%s-%s", in.Instance, number, in.Environment, c.Service)
+}
+
+// stateName returns what the names of the state's volumes begin with. It is the same for every deployment that has the state.
+func (in PlanInput) stateName(replica int) string {
+	number := "s" + strconv.FormatInt(in.State, 10)
+	if replica > 0 {
+		number += "." + strconv.Itoa(replica)
+	}
+	return fmt.Sprintf("vitrine-%s-%s-%s", in.Instance, number, in.Environment)
+}
+
+// configDigits is how much of a configuration's hash stands in names.
+const configDigits = 12
+
+// stateContainerName returns that of a container of the state. It ends in the beginning of its configuration's hash, so that a later plan finds it where
+// nothing has changed, and makes another one where something has.
+func (in PlanInput) stateContainerName(c Container, hash string) string {
+	return in.stateName(c.Replica) + "-" + c.Service + "-" + hash[:configDigits]
 }
 
 // varying are the variables that change with every commit. They are left out of a Spec's hash, or nothing would ever stay as it is.

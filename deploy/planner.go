@@ -2,19 +2,18 @@ package deploy
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
-	"path"
-	"regexp"
 	"slices"
+	"strconv"
 	"time"
 )
 
 // What a service gets where nothing else is asked for, and what it gets at most.
 const (
-	maxServices     = 25
+	maxContainers   = 25 // of services, replicas counted
+	maxJobs         = 25
 	defaultMemory   = 1 << 30
 	maxMemory       = 4 << 30
 	defaultCPUs     = 2
@@ -33,9 +32,14 @@ type PlanInput struct {
 	Instance    string
 	Environment string // the environment's name
 	Deployment  int64
-	Subnet      netip.Prefix // the deployment's own
-	Stack       Stack
-	Images      map[string]Image // by service; every service needs one
+	// State is the number of the environment's state, that of the deployment that began it; 0: this deployment begins one.
+	State int64
+	// Live is the plan of what is served, nil for none. It counts where it has the same state.
+	Live   *Plan
+	Ran    []string     // the keys of the jobs that need to run once for each state and that this one has behind it
+	Subnet netip.Prefix // the deployment's own
+	Stack  Stack
+	Images map[string]Image // by service; every service needs one
 	// StartTimeout is how long a service may take to come up that does not say so itself; 0: 60 s.
 	StartTimeout time.Duration
 	MaxCPUs      float64 // how many the engine has; 0 where that is unknown
@@ -66,6 +70,9 @@ func (e *StackError) Error() string {
 // NewPlan decides how a stack is brought up. It is pure: the same input gives the same plan. What the author of the stack has to mend is a
 // *StackError; every other error is the caller's.
 //
+// A service that can write to a volume keeps state, and so does one that asks to be replaced in place, unless it is to end by itself. Such a one stays as
+// it is where its configuration is that of the live plan, else it takes the place of the one before. Everything else starts anew, beside what is live.
+//
 // A public service's URL is taken from the service's own variable VITRINE_URL_<SERVICE> (upper case, '_' for anything but letters and digits), else
 // VITRINE_URL; where neither is set it stays empty. A public service without a port has the lowest one that its image exposes.
 func NewPlan(in PlanInput) (Plan, error) {
@@ -73,49 +80,81 @@ func NewPlan(in PlanInput) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	in.State = cmp.Or(in.State, in.Deployment)
 	services, err := checked(in.Stack)
 	if err != nil {
 		return Plan{}, err
 	}
 	p := Plan{
-		Version: PlanVersion, Instance: in.Instance, Environment: in.Environment, Deployment: in.Deployment,
+		Version: PlanVersion, Instance: in.Instance, Environment: in.Environment, Deployment: in.Deployment, State: in.State,
 		Network: network, Containers: make([]Container, 0, len(services)),
 	}
 	for _, v := range in.Stack.Volumes {
-		p.Volumes = append(p.Volumes, in.volume(v, baseName(in)+"-"+v))
+		p.Volumes = append(p.Volumes, in.volume(v, in.stateName(0)+"-"+v))
 	}
 	ends := awaited(services)
-	for i, s := range services {
-		image, ok := in.Images[s.Name]
-		if !ok || image.ID == "" {
-			return Plan{}, fmt.Errorf("plan deployment %d: service %q has no image", in.Deployment, s.Name)
-		}
-		addr, ok := network.address(i)
-		if !ok {
-			return Plan{}, fmt.Errorf("plan deployment %d: %s has no room for %d services", in.Deployment, in.Subnet, len(services))
-		}
-		s.Mounts = slices.Clone(s.Mounts)
-		for _, v := range in.declared(s, image) {
-			p.Volumes = append(p.Volumes, v.Volume)
-			s.Mounts = append(s.Mounts, v.Mount)
-		}
-		c, err := in.container(s, image, ends[s.Name])
-		if err != nil {
+	for _, s := range services {
+		if err := in.addService(&p, s, ends[s.Name]); err != nil {
 			return Plan{}, err
 		}
-		c.Address = addr
-		p.Containers = append(p.Containers, c)
 	}
+	in.succeed(&p)
 	return p, nil
 }
 
-// container returns the service's container but for its address.
-func (in PlanInput) container(s Service, image Image, ends bool) (Container, error) {
-	if s.Public && s.Port == 0 {
-		if len(image.Ports) == 0 {
-			return Container{}, &StackError{Service: s.Name, Reason: "it has a host, but neither ports: nor the image's EXPOSE says which port answers there"}
+// addService adds the containers of a service and of its jobs to the plan, each replica with an address of its own.
+func (in PlanInput) addService(p *Plan, s Service, ends bool) error {
+	image, ok := in.Images[s.Name]
+	if !ok || image.ID == "" {
+		return fmt.Errorf("plan deployment %d: service %q has no image", in.Deployment, s.Name)
+	}
+	used := make(map[netip.Addr]bool)
+	for _, c := range p.Containers {
+		used[c.Address] = true
+	}
+	jobs := in.jobsOf(s.Name)
+	for i := range max(1, s.Replicas) {
+		one := s
+		one.Mounts = slices.Clone(s.Mounts)
+		replica := 0
+		if i > 0 {
+			replica = i + 1
 		}
+		for _, v := range in.declared(s, image, replica) {
+			p.Volumes = append(p.Volumes, v.Volume)
+			one.Mounts = append(one.Mounts, v.Mount)
+		}
+		c, err := in.container(one, image, ends)
+		if err != nil {
+			return err
+		}
+		addr, ok := p.Network.address(len(used))
+		if !ok {
+			return fmt.Errorf("plan deployment %d: %s has no room for so many containers", in.Deployment, in.Subnet)
+		}
+		used[addr] = true
+		c.Replica, c.Address, c.State = replica, addr, keepsState(one, ends)
+		if i == 0 {
+			if err := in.addJobs(p, c, jobs); err != nil {
+				return err
+			}
+		}
+		c.DependsOn = after(c, jobs)
+		if err := in.identify(&c); err != nil {
+			return err
+		}
+		p.Containers = append(p.Containers, c)
+	}
+	return nil
+}
+
+// container returns a container of the service, without what tells it from others.
+func (in PlanInput) container(s Service, image Image, ends bool) (Container, error) {
+	if s.Port == 0 && (s.Public || s.HealthPath != "") && len(image.Ports) > 0 {
 		s.Port = slices.Min(image.Ports)
+	}
+	if s.Public && s.Port == 0 {
+		return Container{}, &StackError{Service: s.Name, Reason: "it has a host, but neither ports: nor the image's EXPOSE says which port answers there"}
 	}
 	if s.Health == nil || len(s.Health.Test) == 0 {
 		s.Health = image.Health
@@ -125,24 +164,38 @@ func (in PlanInput) container(s Service, image Image, ends bool) (Container, err
 		return Container{}, err
 	}
 	c := Container{
-		Service: s.Name, Name: baseName(in) + "-" + s.Name, Reference: image.Reference,
-		DependsOn: s.DependsOn, Check: check, Port: s.Port, Public: s.Public, Labels: labels(in.Instance, in.Deployment),
+		Service: s.Name, Reference: image.Reference, DependsOn: s.DependsOn, Check: check, Port: s.Port, Public: s.Public,
 		Spec: Spec{
 			Image: image.ID, Entrypoint: s.Entrypoint, Command: s.Command, Environment: s.Environment, WorkingDir: s.WorkingDir,
 			User: s.User, Aliases: aliases(s), Memory: min(cmp.Or(s.Memory, defaultMemory), maxMemory), CPUs: in.cpus(s), PIDs: pidsLimit,
-			Mounts: s.Mounts, Tmpfs: s.Tmpfs, ReadOnly: s.ReadOnly, StopSignal: s.StopSignal, StopGrace: min(s.StopGrace, maxStopGrace),
-			Health: watched(s.Health),
+			// An engine copies nothing into a container whose file system is read-only.
+			Mounts: s.Mounts, Tmpfs: s.Tmpfs, ReadOnly: s.ReadOnly && len(s.Files) == 0, StopSignal: s.StopSignal,
+			StopGrace: min(s.StopGrace, maxStopGrace), Files: s.Files, NoInit: s.NoInit, CapDrop: s.CapDrop, Ulimits: s.Ulimits, ShmSize: s.ShmSize,
+			ServiceLabels: s.Labels, Health: watched(s.Health),
 		},
 	}
 	if s.Public {
 		c.URL = urlOf(s)
 	}
+	return c, nil
+}
+
+// identify gives the container its name and its labels.
+func (in PlanInput) identify(c *Container) error {
 	hash, err := c.hash()
 	if err != nil {
-		return Container{}, err
+		return err
 	}
-	c.Labels[LabelEnvironment], c.Labels[LabelService], c.Labels[LabelConfig] = in.Environment, s.Name, hash
-	return c, nil
+	if c.State {
+		c.Name, c.Labels = in.stateContainerName(*c, hash), stateLabels(in.Instance, in.State)
+	} else {
+		c.Name, c.Labels = in.name(*c), labels(in.Instance, in.Deployment)
+	}
+	maps.Copy(c.Labels, map[string]string{LabelEnvironment: in.Environment, LabelService: c.Service, LabelConfig: hash})
+	if c.Job > 0 {
+		c.Labels[LabelJob] = strconv.Itoa(c.Job)
+	}
+	return nil
 }
 
 // cpus returns the service's share, cut to what the engine has: more than that is refused by the engine.
@@ -152,76 +205,6 @@ func (in PlanInput) cpus(s Service) float64 {
 		cpus = min(cpus, in.MaxCPUs)
 	}
 	return cpus
-}
-
-// check returns how to find out that the service is up. Ports that the image exposes may be another service's, where both run one image: nothing has
-// to answer there.
-func (in PlanInput) check(s Service, exposed []int, ends bool) (Check, error) {
-	timeout := cmp.Or(in.StartTimeout, defaultTimeout)
-	tested := s.Health != nil && len(s.Health.Test) > 0 && s.Health.Test[0] != "NONE"
-	if tested {
-		timeout += s.Health.StartPeriod
-	}
-	timeout = min(cmp.Or(s.StartTimeout, timeout), maxStartTimeout)
-	switch {
-	case ends:
-		return Check{Kind: CheckExit, Timeout: cmp.Or(min(s.StartTimeout, maxStartTimeout), exitTimeout)}, nil
-	case tested:
-		if (s.Health.Test[0] != "CMD" && s.Health.Test[0] != "CMD-SHELL") || len(s.Health.Test) < 2 {
-			return Check{}, &StackError{Service: s.Name, Reason: fmt.Sprintf("healthcheck.test is %q; write [\"CMD\", ...], [\"CMD-SHELL\", \"...\"] or [\"NONE\"]", s.Health.Test)}
-		}
-		return Check{Kind: CheckExec, Test: s.Health.Test, TestTimeout: cmp.Or(s.Health.Timeout, testTimeout), Timeout: timeout}, nil
-	case s.Port != 0:
-		return Check{Kind: CheckPort, Port: s.Port, Timeout: timeout}, nil
-	default:
-		return Check{Kind: CheckRunning, Settle: settleTime, Ports: slices.Sorted(slices.Values(exposed)), Timeout: timeout}, nil
-	}
-}
-
-// watched returns the check as the engine is to run it. An image's own check would otherwise run as often as the image likes.
-func watched(h *Health) *Health {
-	if h == nil {
-		return nil
-	}
-	w := *h
-	w.Interval = max(w.Interval, watchInterval)
-	return &w
-}
-
-func (in PlanInput) volume(volume, name string) Volume {
-	l := labels(in.Instance, in.Deployment)
-	l[LabelEnvironment] = in.Environment
-	return Volume{Volume: volume, Name: name, Labels: l}
-}
-
-// A mountedVolume is a volume of one container, and where it is mounted.
-type mountedVolume struct {
-	Volume Volume
-	Mount  Mount
-}
-
-// declared returns a volume for each folder that the image declares to be one and that nothing else is mounted at. Left to itself the engine makes
-// these without a name or a label, and nothing would tell whose they are. The ':' keeps them apart from the stack's own.
-func (in PlanInput) declared(s Service, image Image) []mountedVolume {
-	taken := make(map[string]bool)
-	for _, m := range s.Mounts {
-		taken[path.Clean(m.Target)] = true
-	}
-	for _, t := range s.Tmpfs {
-		taken[path.Clean(t.Target)] = true
-	}
-	var volumes []mountedVolume
-	for _, target := range slices.Sorted(slices.Values(image.Volumes)) {
-		if target = path.Clean("/" + target); taken[target] {
-			continue
-		}
-		taken[target] = true
-		sum := sha256.Sum256([]byte(target))
-		volume := s.Name + ":" + target
-		name := fmt.Sprintf("%s.%s.%s", baseName(in), s.Name, hex.EncodeToString(sum[:4]))
-		volumes = append(volumes, mountedVolume{in.volume(volume, name), Mount{Volume: volume, Target: target}})
-	}
-	return volumes
 }
 
 // aliases returns the names that the service has in the network, each once.
@@ -246,60 +229,4 @@ func awaited(services []Service) map[string]bool {
 		}
 	}
 	return ends
-}
-
-// objectName is what the engine takes as the name of a container or a volume, and what compose takes as a service's.
-var objectName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
-
-// checked returns the stack's services in the order to start them, or what is wrong with the stack.
-func checked(stack Stack) ([]Service, error) {
-	if len(stack.Services) == 0 {
-		return nil, &StackError{Reason: "the stack has no services"}
-	}
-	if len(stack.Services) > maxServices {
-		return nil, &StackError{Reason: fmt.Sprintf("the stack has %d services; a preview may have %d", len(stack.Services), maxServices)}
-	}
-	volumes := make(map[string]bool, len(stack.Volumes))
-	for _, v := range stack.Volumes {
-		if !objectName.MatchString(v) || volumes[v] {
-			return nil, &StackError{Reason: fmt.Sprintf("volume %q is no valid name, or stands there twice", v)}
-		}
-		volumes[v] = true
-	}
-	names := make(map[string]bool, len(stack.Services))
-	for _, s := range stack.Services {
-		if !objectName.MatchString(s.Name) || names[s.Name] {
-			return nil, &StackError{Service: s.Name, Reason: "its name is not valid (letters, digits, '_', '.', '-'), or stands there twice"}
-		}
-		names[s.Name] = true
-	}
-	services := slices.Clone(stack.Services)
-	for i, s := range services {
-		deps, err := settled(s, names)
-		if err != nil {
-			return nil, err
-		}
-		services[i].DependsOn = deps
-		if err := checkMounts(s, volumes); err != nil {
-			return nil, err
-		}
-	}
-	return ordered(services)
-}
-
-func checkMounts(s Service, volumes map[string]bool) error {
-	targets := make(map[string]bool, len(s.Mounts))
-	for _, m := range s.Mounts {
-		target := path.Clean(m.Target)
-		switch {
-		case !volumes[m.Volume]:
-			return &StackError{Service: s.Name, Reason: fmt.Sprintf("it mounts %q, which is no volume of this stack", m.Volume)}
-		case !path.IsAbs(target) || target == "/":
-			return &StackError{Service: s.Name, Reason: fmt.Sprintf("it mounts volume %q at %q, which is no absolute path below /", m.Volume, m.Target)}
-		case targets[target]:
-			return &StackError{Service: s.Name, Reason: fmt.Sprintf("it mounts two volumes at %s", target)}
-		}
-		targets[target] = true
-	}
-	return nil
 }

@@ -41,7 +41,7 @@ func TestStackErrors(t *testing.T) {
 		want     string
 	}{
 		"none":               {nil, "no services"},
-		"too many":           {many, "26 services; a preview may have 25"},
+		"too many":           {many, "26 containers, replicas counted; a preview may have 25"},
 		"twice":              {[]Service{{Name: "web"}, {Name: "web"}}, "twice"},
 		"bad name":           {[]Service{{Name: "../web"}}, "not valid"},
 		"needs itself":       {[]Service{{Name: "web", DependsOn: on("web")}}, "itself"},

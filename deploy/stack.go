@@ -93,6 +93,8 @@ type Dependency struct {
 	Condition Condition `json:"condition"`
 	// Optional dependencies may be missing (compose's `required: false`).
 	Optional bool `json:"optional,omitempty"`
+	// Job stands in a plan only: the number of the service's job that is meant instead of the service itself, counted from 1.
+	Job int `json:"job,omitempty"`
 }
 
 // Condition is one of the compose specification's.

@@ -71,7 +71,7 @@ func TestPlanText(t *testing.T) {
 }
 
 func TestParsePlanVersion(t *testing.T) {
-	for _, b := range []string{`{"version": 2}`, `{}`, `[`} {
+	for _, b := range []string{`{"version": 3}`, `{}`, `[`} {
 		if _, err := ParsePlan([]byte(b)); err == nil {
 			t.Errorf("%s was taken for a plan", b)
 		}

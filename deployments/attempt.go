@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,9 +21,10 @@ type attempt struct {
 
 	since time.Time // when the present phase began
 
-	mu    sync.Mutex // guards d and saved, which progress writes
-	d     Deployment
-	saved time.Time
+	mu      sync.Mutex // guards what follows, which progress and jobRan write
+	d       Deployment
+	saved   time.Time
+	initRan bool // an init job has begun
 }
 
 // attempt brings the environment to what its generation wants, or leaves it due.
@@ -70,6 +72,7 @@ func (c *Controller) bringUp(ctx context.Context, e Environment) error {
 	a := &attempt{Controller: c, env: e, d: d, since: c.Now(),
 		log: c.Log.With("environment", e.Name, "deployment", d.ID, "generation", d.Generation)}
 	a.log.Info("attempt starts", "cause", e.Cause)
+	defer a.letGo()
 	err = a.run(ctx)
 	if err == nil {
 		return nil
@@ -79,50 +82,76 @@ func (c *Controller) bringUp(ctx context.Context, e Environment) error {
 
 // run goes through the phases up to the switch.
 func (a *attempt) run(ctx context.Context) error {
-	stack, err := a.images(ctx)
+	stack, checkout, err := a.images(ctx)
+	if checkout != nil {
+		defer func() {
+			// The deployment may be live by now; what is left of a checkout goes with the next start of the server.
+			if err := checkout.Close(); err != nil {
+				a.log.Warn("remove the checkout", "error", err)
+			}
+		}()
+	}
 	if err != nil || stack == nil {
 		return err
 	}
-	plan, err := a.Runtime.Plan(ctx, a.env, a.d, *stack)
+	backends, err := a.start(ctx, *stack, checkout.Dir)
 	if err != nil {
-		return away("the Docker engine", fmt.Errorf("plan %s: %w", a.env.Name, err))
-	}
-	a.d.Plan = plan
-	if err := a.enter(ctx, Starting); err != nil {
 		return err
-	}
-	backends, err := a.Runtime.Up(ctx, a.d, plan, a.progress(ctx))
-	if err != nil {
-		return away("the Docker engine", fmt.Errorf("start %s: %w", a.env.Name, err))
 	}
 	return a.open(ctx, backends)
 }
 
-// images holds a build slot while it fetches and builds. It returns no stack where there is nothing to do after all.
-func (a *attempt) images(ctx context.Context) (*Stack, error) {
+// start plans the stack and carries the plan out.
+func (a *attempt) start(ctx context.Context, stack Stack, dir string) ([]Backend, error) {
+	before, err := a.predecessor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := a.Runtime.Plan(ctx, PlanRequest{Environment: a.env, Deployment: a.d, Stack: stack, Live: before})
+	if err != nil {
+		return nil, away("the Docker engine", fmt.Errorf("plan %s: %w", a.env.Name, err))
+	}
+	a.d.Plan = plan
+	if err := a.enter(ctx, Starting); err != nil {
+		return nil, err
+	}
+	if len(plan.Replaces) > 0 {
+		a.tell(ctx, a.env.Origin, fmt.Sprintf("%s: replaced in place, so a short downtime is expected", strings.Join(plan.Replaces, ", ")))
+	}
+	a.holdStack()
+	backends, err := a.Runtime.Up(ctx, a.d, Start{Plan: plan, Dir: dir, Progress: a.progress(ctx), Job: a.jobRan(ctx)})
+	if err != nil {
+		return nil, away("the Docker engine", fmt.Errorf("start %s: %w", a.env.Name, err))
+	}
+	return backends, nil
+}
+
+// images holds a build slot while it fetches and builds. It returns no stack where there is nothing to do after all. The checkout, where there is one, is
+// the caller's to close.
+func (a *attempt) images(ctx context.Context) (*Stack, *Checkout, error) {
 	select {
 	case a.slots <- struct{}{}:
 		defer func() { <-a.slots }()
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	}
 	proceed, err := a.consult(ctx)
 	if err != nil || !proceed {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := a.enter(ctx, Fetching); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	remote, err := a.Forge.Remote(ctx, a.d.Source.Repo)
 	if err != nil {
-		return nil, away("GitHub", err)
+		return nil, nil, away("GitHub", err)
 	}
 	checkout, err := a.Builder.Fetch(ctx, remote, a.env.Origin, a.d.Source)
 	if err != nil {
-		return nil, away("GitHub", err)
+		return nil, nil, away("GitHub", err)
 	}
 	stack, err := a.build(ctx, checkout.Dir)
-	return stack, errors.Join(err, checkout.Close())
+	return stack, checkout, err
 }
 
 // build makes the images of what the checkout asks for, while the network is made.
@@ -200,8 +229,9 @@ func (a *attempt) open(ctx context.Context, backends []Backend) error {
 	a.endPhase()
 	for i, s := range a.d.Services {
 		for _, b := range backends {
-			if b.Service == s.Name {
-				a.d.Services[i].Answer = b.Answer
+			// Of several replicas the worst answer counts.
+			if b.Service == s.Name && b.Answer >= a.d.Services[i].Answer {
+				a.d.Services[i].Answer, a.d.Services[i].Lines = b.Answer, b.Lines
 			}
 		}
 		a.d.Services[i].Status = "healthy"
@@ -278,6 +308,7 @@ func (a *attempt) fail(ctx context.Context, cause error) error {
 		a.d.Phase, a.d.Reason = Cancelled, cause.Error()
 		a.forgetGuess()
 	}
+	a.tellOfInit(clean)
 	a.log.Info("attempt ends", "phase", a.d.Phase, "reason", a.d.Reason)
 	removed := a.clear(clean, a.d)
 	err := a.Store.Settle(clean, a.d)

@@ -86,6 +86,7 @@ type Controller struct {
 	liveDoubtful bool                // any live deployment may have stopped
 	stopped      map[int64]time.Time // deployments that have become live or that a container of has ended, and from when on they are looked after
 	sick         map[int64]string    // what the history said of live deployments that do not run
+	starting     map[int64]bool      // environments of which an attempt starts another version
 }
 
 // A failure is how often something failed in a row, and when it may be tried again.
@@ -110,6 +111,7 @@ func NewController(c Config, p Ports) *Controller {
 		guessed:  make(map[int64]int64),
 		stopped:  make(map[int64]time.Time),
 		sick:     make(map[int64]string),
+		starting: make(map[int64]bool),
 	}
 }
 

@@ -12,6 +12,11 @@ type Deployment struct {
 	Environment int64
 	Generation  int64
 	Source      Source
+	// State is the number of what the environment keeps from one deployment to the next: its volumes, and the services that write to them. It is the ID of
+	// the deployment that began it; a reset begins another one. It goes once no deployment has it any more.
+	State int64
+	// Ran are the keys of the init jobs that run once for each state and that this one has behind it.
+	Ran []string
 	// Unconfirmed says that the forge had not said whether Source is the head. It is not stored.
 	Unconfirmed bool
 	Phase       Phase
@@ -68,7 +73,11 @@ type Image struct {
 }
 
 // A Plan is what a Runtime carries out, in the Runtime's own encoding (package deploy's Plan).
-type Plan struct{ JSON json.RawMessage }
+type Plan struct {
+	JSON json.RawMessage
+	// Replaces are the services that are replaced in place, so that nothing answers there for a while. Only [Runtime.Plan] says so; it is not stored.
+	Replaces []string
+}
 
 // A Stack is what a checkout asks for, in the encoding that StackReader and Runtime share (package deploy's Stack), and what the
 // Controller needs to know of it.
@@ -101,6 +110,8 @@ type ServiceState struct {
 	Status string `json:"status"`           // in words, for people: "building, step 6 of 11", "starting", "healthy"
 	Host   string `json:"host,omitempty"`   // the label of a public service's host
 	Answer int    `json:"answer,omitempty"` // the HTTP status of the first GET / after it became healthy; 0 where there was none
+	// Lines are the last ones that the service printed, where Answer is 500 or above.
+	Lines []string `json:"lines,omitempty"`
 }
 
 // A Backend is where a public service of a Deployment answers.
@@ -108,4 +119,6 @@ type Backend struct {
 	Service string
 	URL     string // "http://10.213.0.3:8080"
 	Answer  int    // the HTTP status of the first GET /
+	// Lines are the last ones that the service printed, where Answer is 500 or above.
+	Lines []string
 }

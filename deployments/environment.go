@@ -18,6 +18,7 @@ type Environment struct {
 	By     By     // who decided on the present Intent
 	Cause  string // why, in words: "push 3f2a91c", "expired after 168h"
 	Force  bool   // the present generation deploys even where its commit is live already
+	Reset  bool   // the present generation begins with fresh data
 
 	// Generation grows with every change of what is wanted. Observed is the last one that was settled; work is due while it is behind.
 	Generation int64

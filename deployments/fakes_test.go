@@ -28,6 +28,11 @@ type world struct {
 
 	heads      map[string]deployments.Head  // what the forge says, by Origin.Key
 	there      map[int64]string             // what a deployment has at the engine: "network" or "containers"
+	states     map[int64]bool               // that are there at the engine
+	jobs       []deployments.JobRun         // init jobs that every stack has
+	ranJobs    []string                     // the state and the key of each that succeeded
+	replaced   []string                     // the services that are replaced in place where something is live
+	checkouts  map[string]int               // how many are open, by commit
 	engine     map[string]bool              // tags
 	registry   map[string]bool              // tags
 	routes     map[string]deployments.Route // by host; those that were removed keep their revision here
@@ -68,6 +73,7 @@ func newWorld() *world {
 	return &world{
 		on: make(map[string]func(context.Context, string) error), broken: make(chan struct{}), ended: make(chan int64),
 		heads: make(map[string]deployments.Head), there: make(map[int64]string),
+		states: make(map[int64]bool), checkouts: make(map[string]int),
 		engine: make(map[string]bool), registry: make(map[string]bool), routes: make(map[string]deployments.Route),
 		variables: make(map[string]map[string]string), calls: make(map[string]int), inside: make(map[string]int), most: make(map[string]int),
 	}
@@ -183,7 +189,15 @@ func (w *world) Fetch(ctx context.Context, _ deployments.Remote, _ deployments.O
 	if err := w.call(ctx, "Builder.Fetch", s.SHA); err != nil {
 		return nil, err
 	}
-	return &deployments.Checkout{Dir: "/checkout/" + s.SHA, Close: func() error { return nil }}, nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.checkouts[s.SHA]++
+	return &deployments.Checkout{Dir: "/checkout/" + s.SHA, Close: func() error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.checkouts[s.SHA]--
+		return nil
+	}}, nil
 }
 
 // Build implements [deployments.Builder]. Commits with the same last digit before the zeros make the same image, so that environments share tags.
@@ -292,23 +306,75 @@ func (w *world) Prepare(ctx context.Context, d deployments.Deployment) error {
 }
 
 // Plan implements [deployments.Runtime].
-func (w *world) Plan(ctx context.Context, _ deployments.Environment, d deployments.Deployment, _ deployments.Stack) (deployments.Plan, error) {
-	defer w.work("plan", d.Source, true)()
-	return deployments.Plan{JSON: json.RawMessage(`{"version":1}`)}, w.call(ctx, "Runtime.Plan", d.Source.SHA)
+func (w *world) Plan(ctx context.Context, r deployments.PlanRequest) (deployments.Plan, error) {
+	defer w.work("plan", r.Deployment.Source, true)()
+	plan := deployments.Plan{JSON: json.RawMessage(`{"version":1}`)}
+	if r.Live != nil {
+		plan.Replaces = w.replaced
+	}
+	return plan, w.call(ctx, "Runtime.Plan", r.Deployment.Source.SHA)
 }
 
 // Up implements [deployments.Runtime].
-func (w *world) Up(ctx context.Context, d deployments.Deployment, p deployments.Plan, progress func(service, status string)) ([]deployments.Backend, error) {
+func (w *world) Up(ctx context.Context, d deployments.Deployment, s deployments.Start) ([]deployments.Backend, error) {
 	defer w.work("up", d.Source, true)()
-	if len(p.JSON) == 0 {
+	if len(s.Plan.JSON) == 0 {
 		return nil, errors.New("there is no plan")
 	}
 	w.make(d, "containers")
-	progress("web", "starting")
+	w.keep(d)
+	s.Progress("web", "starting")
+	if err := w.runJobs(d, s); err != nil {
+		return nil, err
+	}
 	if err := w.call(ctx, "Runtime.Up", d.Source.SHA); err != nil {
 		return nil, err
 	}
 	return []deployments.Backend{{Service: "web", URL: backend(d.ID), Answer: 200}}, nil
+}
+
+// keep notes that a deployment's state is there.
+func (w *world) keep(d deployments.Deployment) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.states[d.State] = true
+	if w.checkouts[d.Source.SHA] == 0 {
+		w.violations = append(w.violations, "the checkout of "+d.Source.ShortSHA()+" is closed before it is up")
+	}
+}
+
+// runJobs runs the init jobs that the deployment's state does not have behind it.
+func (w *world) runJobs(d deployments.Deployment, s deployments.Start) error {
+	w.mu.Lock()
+	jobs := w.jobs
+	w.mu.Unlock()
+	for _, j := range jobs {
+		if j.First && slices.Contains(d.Ran, j.Key) {
+			continue
+		}
+		if err := s.Job(j); err != nil {
+			return err
+		}
+		j.Done = true
+		if err := s.Job(j); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.ranJobs = append(w.ranJobs, fmt.Sprint(d.State, " ", j.Key))
+		w.mu.Unlock()
+	}
+	return nil
+}
+
+// Clear implements [deployments.Runtime].
+func (w *world) Clear(ctx context.Context, state int64) error {
+	if err := w.call(ctx, "Runtime.Clear", fmt.Sprint(state)); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.states, state)
+	return nil
 }
 
 // backend returns where a deployment answers.
@@ -357,11 +423,11 @@ func (w *world) Watch(ctx context.Context, connected func(), ended func(int64)) 
 }
 
 // Inventory implements [deployments.Runtime].
-func (w *world) Inventory(ctx context.Context) ([]int64, error) {
+func (w *world) Inventory(ctx context.Context) (deployments.Inventory, error) {
 	err := w.call(ctx, "Runtime.Inventory", "")
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Sorted(maps.Keys(w.there)), err
+	return deployments.Inventory{Deployments: slices.Sorted(maps.Keys(w.there)), States: slices.Sorted(maps.Keys(w.states))}, err
 }
 
 // Write implements [deployments.Routes].

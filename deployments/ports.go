@@ -207,7 +207,8 @@ type StackReader interface {
 	Read(ctx context.Context, dir string, v Values) (Stack, error)
 }
 
-// A Runtime runs stacks. Everything that it makes carries the instance's and the deployment's labels.
+// A Runtime runs stacks. Everything that it makes carries the instance's label and the deployment's, or in its place that of the environment's state:
+// volumes, and the containers that write to them, stay from one deployment to the next (see [Deployment.State]).
 type Runtime interface {
 	// Occupied returns the networks that a new one must not overlap, whoever they belong to.
 	Occupied(ctx context.Context) ([]netip.Prefix, error)
@@ -215,23 +216,25 @@ type Runtime interface {
 	Prepare(ctx context.Context, d Deployment) error
 	// Plan decides what to create and start, from the stack and the images that were built; others it looks up, and pulls where the image rule
 	// lets it. What the image rule refuses is a Fault.
-	Plan(ctx context.Context, env Environment, d Deployment, s Stack) (Plan, error)
-	// Up carries the plan out and waits until every service is healthy. It returns where the public services answer. A service that exits, never
-	// gets healthy or does not listen is a Fault with its last lines. What ends after Up returned stays so until Restore. progress may be called side
-	// by side.
-	Up(ctx context.Context, d Deployment, p Plan, progress func(service, status string)) ([]Backend, error)
+	Plan(ctx context.Context, r PlanRequest) (Plan, error)
+	// Up carries the plan out beside what is live and waits until every service is healthy. It returns where the public services answer, each replica. A
+	// service that exits, never gets healthy or does not listen is a Fault with its last lines, and so is an init job that fails. What ends after Up
+	// returned stays so until Restore. What it replaces in place is stopped and kept; where Up fails, Restore of what is live brings it back.
+	Up(ctx context.Context, d Deployment, s Start) ([]Backend, error)
 	// Down removes everything that carries the deployment's label. What is not there is no error.
 	Down(ctx context.Context, deployment int64) error
-	// Restore starts again what of a deployment's plan has stopped, in the order of its dependencies, has the engine do so by itself from then on, and
-	// returns once every service is up as its check says. It is called for whatever has become live, and again whenever something of it may have
-	// stopped; what runs goes on. It returns ErrNotFound where something of the plan is not there any more, and a Fault where a service does not come
-	// up again.
+	// Clear removes everything that carries the state's label. What is not there is no error.
+	Clear(ctx context.Context, state int64) error
+	// Restore brings what there is to the plan of a deployment that is live: containers of its state that the plan does not have are removed, and what has
+	// stopped is started again, in the order of its dependencies, and by the engine itself from then on. It returns once every service is up as its check
+	// says. It is called for whatever has become live, and again whenever something of it may have stopped, but never while Up works on the same state;
+	// what runs goes on. It returns ErrNotFound where something of the plan is not there any more, and a Fault where a service does not come up again.
 	Restore(ctx context.Context, d Deployment) error
-	// Watch follows what happens to containers of ours. connected is called once whatever comes next will be told, and ended for each deployment
-	// that a container of has ended, neither of them side by side. It returns when the connection is lost, or ctx is done.
-	Watch(ctx context.Context, connected func(), ended func(deployment int64)) error
-	// Inventory returns the deployments that something outside carries the label of.
-	Inventory(ctx context.Context) ([]int64, error)
+	// Watch follows what happens to containers of ours. connected is called once whatever comes next will be told, and ended for each deployment, or
+	// state, that a container of has ended, neither of them side by side. It returns when the connection is lost, or ctx is done.
+	Watch(ctx context.Context, connected func(), ended func(deploymentOrState int64)) error
+	// Inventory returns the deployments and states that something outside carries the label of.
+	Inventory(ctx context.Context) (Inventory, error)
 }
 
 // Routes writes the records that a proxy serves.

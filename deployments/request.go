@@ -31,6 +31,7 @@ type Want struct {
 	By     By
 	Cause  string
 	Force  bool // raise the generation even where nothing changes
+	Reset  bool // begin with fresh data; with Force
 	// Extend moves the expiry by this much from where it is. Zero leaves the expiry to the rule (a push or a command makes it now + ttl at least).
 	Extend time.Duration
 	// Skip, where not empty, is why nothing is wanted: only an Event is written.

@@ -41,7 +41,7 @@ func (c *Controller) doubtLive() {
 	c.poke()
 }
 
-// doubtDeployment has a deployment looked after from that time on, if it is live.
+// doubtDeployment has a deployment looked after from that time on, if it is live. The number of a state stands for the one that is live with it.
 func (c *Controller) doubtDeployment(id int64, from time.Time) {
 	c.mu.Lock()
 	c.stopped[id] = soonest(c.stopped[id], from)
@@ -81,28 +81,36 @@ func (c *Controller) startRestores(ctx context.Context) (next time.Time, err err
 }
 
 // toRestore returns which of the deployments are live and may have stopped, and from when on they are to be looked after. What is not live is
-// forgotten.
+// forgotten; where an attempt starts another version, it is left for later.
 func (c *Controller) toRestore(owned []Deployment) map[int64]time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	doubted := make(map[int64]time.Time, len(c.stopped))
+	later := make(map[int64]time.Time)
 	for _, d := range owned {
-		from, stopped := c.stopped[d.ID]
+		from := soonest(c.stopped[d.ID], c.stopped[d.State])
+		stopped := !from.IsZero()
 		switch {
 		case d.Phase != Ready:
+		case c.starting[d.Environment] && (c.liveDoubtful || stopped):
+			later[d.ID] = c.Now()
 		case c.liveDoubtful:
 			doubted[d.ID] = c.Now()
 		case stopped:
 			doubted[d.ID] = from
 		}
 	}
-	c.stopped, c.liveDoubtful = doubted, false
-	return maps.Clone(doubted)
+	c.stopped, c.liveDoubtful = maps.Clone(doubted), false
+	maps.Copy(c.stopped, later)
+	return doubted
 }
 
 // restore brings a live deployment back to what its record says. Where that cannot be done without its images being deployed anew, this is asked for.
 func (c *Controller) restore(ctx context.Context, what string, id int64) {
 	d, err := c.Store.Deployment(ctx, id)
+	if err == nil && c.stackHeld(d.Environment) {
+		return // the attempt looks after it when it ends
+	}
 	if err == nil && d.Phase == Ready {
 		err = c.Runtime.Restore(ctx, d)
 	}

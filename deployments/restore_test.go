@@ -10,14 +10,14 @@ import (
 	"vitrine/deployments"
 )
 
-// What has become live is looked after once: from then on the engine does.
+// What has become live is looked after once, and once more when what it replaced is gone: from then on the engine does.
 func TestNewlyLive(t *testing.T) {
 	inHouse(t, func(h *house) {
-		for i := range 2 {
+		for i, want := range []int{1, 3, 5} {
 			h.pushed(1, i+1)
 			h.settled()
-			if n := h.called("Runtime.Restore"); n != i+1 {
-				t.Errorf("after deployment %d was live, deployments were looked after %d times", i+1, n)
+			if n := h.called("Runtime.Restore"); n != want {
+				t.Errorf("after deployment %d was live, deployments were looked after %d times, want %d", i+1, n, want)
 			}
 		}
 	})

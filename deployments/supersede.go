@@ -17,7 +17,9 @@ func Apply(e Environment, w Want, l Lifetime, now time.Time) (Environment, bool)
 	raise := w.Intent != Keep && (w.Force || changes(e, w))
 	if raise {
 		// What a command has forced and nothing has settled yet stays forced when a push comes on top of it.
-		e.Force = w.Force || e.Force && e.Generation > e.Observed && w.Intent == Up
+		unsettled := e.Generation > e.Observed && w.Intent == Up
+		e.Force = w.Force || e.Force && unsettled
+		e.Reset = w.Reset || e.Reset && unsettled
 		e.Generation++
 		e.Intent, e.By, e.Cause = w.Intent, w.By, w.Cause
 		e.Failures, e.NotBefore, e.Waiting = 0, time.Time{}, ""

@@ -41,13 +41,13 @@ func (c *Controller) sweepRuntime(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	records := make(map[int64]bool, len(owned))
+	records, states := make(map[int64]bool, len(owned)), make(map[int64]bool, len(owned))
 	for _, d := range owned {
-		records[d.ID] = true
+		records[d.ID], states[d.State] = true, true
 	}
-	there := make(map[int64]bool, len(inventory))
+	there := make(map[int64]bool, len(inventory.Deployments))
 	var errs []error
-	for _, id := range inventory {
+	for _, id := range inventory.Deployments {
 		there[id] = true
 		if records[id] {
 			continue
@@ -55,6 +55,15 @@ func (c *Controller) sweepRuntime(ctx context.Context) error {
 		c.Log.Info("remove what no record owns", "deployment", id)
 		if err := c.Runtime.Down(ctx, id); err != nil {
 			errs = append(errs, fmt.Errorf("remove deployment %d: %w", id, err))
+		}
+	}
+	for _, id := range inventory.States {
+		if states[id] {
+			continue
+		}
+		c.Log.Info("remove what no record owns", "state", id)
+		if err := c.Runtime.Clear(ctx, id); err != nil {
+			errs = append(errs, fmt.Errorf("remove state %d: %w", id, err))
 		}
 	}
 	for _, d := range owned {

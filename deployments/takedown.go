@@ -74,6 +74,9 @@ func (c *Controller) clear(ctx context.Context, d Deployment) error {
 	if err := c.Runtime.Down(ctx, d.ID); err != nil {
 		return away("the Docker engine", fmt.Errorf("remove deployment %d: %w", d.ID, err))
 	}
+	if err := c.clearState(ctx, d); err != nil {
+		return err
+	}
 	var references []string
 	for _, image := range d.Images {
 		references = append(references, image.References...)
@@ -104,7 +107,22 @@ func (c *Controller) startRemovals(ctx context.Context) (next time.Time, err err
 			next = soonest(next, at)
 			continue
 		}
-		c.removals.start(d.ID, 0, func(ctx context.Context) { c.outcome(ctx, what, c.remove(ctx, d)) }, c.poke)
+		c.removals.start(d.ID, 0, func(ctx context.Context) { c.outcome(ctx, what, c.removeReplaced(ctx, d)) }, c.poke)
 	}
 	return next, nil
+}
+
+// removeReplaced removes a deployment and has what is live in its place looked after: what drained for it is to go, too.
+func (c *Controller) removeReplaced(ctx context.Context, d Deployment) error {
+	if err := c.remove(ctx, d); err != nil {
+		return err
+	}
+	e, err := c.Store.Environment(ctx, d.Environment)
+	if err != nil {
+		return err
+	}
+	if d.Phase == Removing && e.Live != 0 {
+		c.doubtDeployment(e.Live, c.Now())
+	}
+	return nil
 }

@@ -149,9 +149,12 @@ func (d *demo) openServer(ctx context.Context, s settings, listener net.Listener
 func (d *demo) clean(b *builder.Builder) error {
 	ctx, cancel := context.WithTimeout(context.Background(), removalTime)
 	defer cancel()
-	deployments, err := d.server.runtime.Inventory(ctx)
-	for _, id := range deployments {
+	there, err := d.server.runtime.Inventory(ctx)
+	for _, id := range there.Deployments {
 		err = errors.Join(err, d.server.runtime.Down(ctx, id))
+	}
+	for _, id := range there.States {
+		err = errors.Join(err, d.server.runtime.Clear(ctx, id))
 	}
 	references, listed := b.References(ctx)
 	return errors.Join(err, listed, b.Remove(ctx, references), b.RemoveImported(ctx, d.base))

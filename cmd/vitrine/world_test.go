@@ -283,10 +283,13 @@ func (w *world) clean() {
 		r, err := docker.New(docker.Config{Instance: w.instance()})
 		w.must(err)
 		defer r.Close()
-		ids, err := r.Inventory(ctx)
+		there, err := r.Inventory(ctx)
 		w.must(err)
-		for _, id := range ids {
+		for _, id := range there.Deployments {
 			w.must(r.Down(ctx, id))
+		}
+		for _, id := range there.States {
+			w.must(r.Clear(ctx, id))
 		}
 		images := w.openRegistry()
 		defer images.Close()

@@ -48,6 +48,12 @@ func (s *start) check(ctx context.Context, svc *service) error {
 			last = cmp.Or(outcome, last)
 			return ok, err
 		})
+	case deploy.CheckHTTP:
+		err = retry(limited, firstPortPause, lastPortPause, func(ctx context.Context) (bool, error) {
+			ok, outcome := s.responds(ctx, svc)
+			last = cmp.Or(outcome, last)
+			return ok, nil
+		})
 	case deploy.CheckPort:
 		err = retry(limited, firstPortPause, lastPortPause, func(ctx context.Context) (bool, error) { return listens(ctx, svc.backend()), nil })
 	case deploy.CheckRunning:
@@ -168,14 +174,38 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// responds asks the service for its health path and returns in words what is wrong with what came of it. Any status below 400 will do.
+func (s *start) responds(ctx context.Context, svc *service) (ok bool, outcome string) {
+	status, err := s.get(ctx, "http://"+svc.at(svc.Check.Port)+svc.Check.Path, svc.Check.URL)
+	switch {
+	case ctx.Err() != nil:
+		return false, ""
+	case err != nil:
+		return false, fmt.Sprintf("GET %s: %v", svc.Check.Path, err)
+	case status >= http.StatusBadRequest:
+		return false, fmt.Sprintf("GET %s answers %d", svc.Check.Path, status)
+	default:
+		return true, ""
+	}
+}
+
 // answer asks the service for "/" as a visitor's request would come, and returns the HTTP status, 0 where there is none.
 func (s *start) answer(ctx context.Context, svc *service) int {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+svc.backend()+"/", nil)
+	status, err := s.get(ctx, "http://"+svc.backend()+"/", svc.URL)
 	if err != nil {
-		s.log.Warn("public service cannot be asked", "container", svc.Name, "error", err)
+		s.log.Info("public service does not answer", "container", svc.Name, "error", err)
 		return 0
 	}
-	if u, err := url.Parse(svc.URL); err == nil && u.Host != "" {
+	return status
+}
+
+// get asks for a service's address with the Host and X-Forwarded-Proto of the preview's URL, where it has one, and returns the HTTP status.
+func (s *start) get(ctx context.Context, address, preview string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return 0, err
+	}
+	if u, err := url.Parse(preview); err == nil && u.Host != "" {
 		req.Host = u.Host
 		req.Header.Set("X-Forwarded-Proto", u.Scheme)
 	}
@@ -187,10 +217,9 @@ func (s *start) answer(ctx context.Context, svc *service) int {
 	}
 	resp, err := once.Do(req)
 	if err != nil {
-		s.log.Info("public service does not answer", "container", svc.Name, "error", err)
-		return 0
+		return 0, err
 	}
 	// Only the status counts; what else the service sends is of no use.
 	_ = resp.Body.Close()
-	return resp.StatusCode
+	return resp.StatusCode, nil
 }

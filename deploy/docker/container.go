@@ -25,19 +25,16 @@ func capabilities() []string {
 	return []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETPCAP", "SETUID"}
 }
 
-// makeContainer creates c, without starting it, and returns its ID. A container of the name that is there already counts where it was made for the same
-// deployment from the same configuration. What the engine refuses as wrong is a Fault.
-func (r *Runtime) makeContainer(ctx context.Context, p deploy.Plan, c deploy.Container) (string, error) {
+// makeContainer creates c, without starting it, and returns its ID and whether it has never run. A container of the name that is there already counts where
+// it was made for the same deployment, or state, from the same configuration. What the engine refuses as wrong is a Fault.
+func (r *Runtime) makeContainer(ctx context.Context, p deploy.Plan, c deploy.Container) (id string, fresh bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return "", context.Cause(ctx)
+		return "", false, context.Cause(ctx)
 	}
 	ctx, cancel := lasting(ctx)
 	defer cancel()
 	made, err := r.client.ContainerCreate(ctx, configOf(c), hostConfigOf(p, c), &network.NetworkingConfig{
-		EndpointsConfig: map[string]*network.EndpointSettings{p.Network.Name: {
-			IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: c.Address.String()},
-			Aliases:    c.Aliases,
-		}},
+		EndpointsConfig: map[string]*network.EndpointSettings{p.Network.Name: endpointOf(c)},
 	}, nil, c.Name)
 	switch {
 	case errdefs.IsConflict(err):
@@ -45,26 +42,37 @@ func (r *Runtime) makeContainer(ctx context.Context, p deploy.Plan, c deploy.Con
 	case errdefs.IsInvalidArgument(err) && !full(err.Error()):
 		r.processors.Store(0)
 		if err := r.steady(ctx); err != nil {
-			return "", err
+			return "", false, err
 		}
-		return "", &deployments.Fault{Kind: deployments.FaultStart, Service: c.Service, Reason: fmt.Sprintf("cannot be created: %v", err)}
+		return "", false, &deployments.Fault{Kind: deployments.FaultStart, Service: c.Service, Reason: fmt.Sprintf("cannot be created: %v", err)}
 	case err != nil:
-		return "", fmt.Errorf("create container %s: %w", c.Name, err)
+		return "", false, fmt.Errorf("create container %s: %w", c.Name, err)
 	}
-	return made.ID, nil
+	return made.ID, true, nil
+}
+
+// existing returns the container that has c's name, if it is c.
+func (r *Runtime) existing(ctx context.Context, c deploy.Container) (id string, fresh bool, err error) {
+	found, err := r.inspect(ctx, c)
+	if errors.Is(err, errAnother) {
+		return "", false, fmt.Errorf("%w; remove it", err)
+	}
+	if err != nil {
+		return "", false, err
+	}
+	return found.ID, found.State != nil && found.State.Status == container.StateCreated, nil
+}
+
+// endpointOf returns the container's place in its plan's network.
+func endpointOf(c deploy.Container) *network.EndpointSettings {
+	return &network.EndpointSettings{
+		IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: c.Address.String()},
+		Aliases:    c.Aliases,
+	}
 }
 
 // errAnother is returned where the engine has another object of a name of ours.
 var errAnother = errors.New("the engine has another one of this name")
-
-// existing returns the ID of the container that has c's name, if it is c.
-func (r *Runtime) existing(ctx context.Context, c deploy.Container) (string, error) {
-	found, err := r.inspect(ctx, c)
-	if errors.Is(err, errAnother) {
-		return "", fmt.Errorf("%w; remove it", err)
-	}
-	return found.ID, err
-}
 
 // inspect returns the container that has c's name, if it is c; else errAnother, wrapped.
 func (r *Runtime) inspect(ctx context.Context, c deploy.Container) (container.InspectResponse, error) {
@@ -72,7 +80,7 @@ func (r *Runtime) inspect(ctx context.Context, c deploy.Container) (container.In
 	if err != nil {
 		return found, fmt.Errorf("look up container %s: %w", c.Name, err)
 	}
-	for _, label := range []string{deploy.LabelInstance, deploy.LabelDeployment, deploy.LabelConfig} {
+	for _, label := range []string{deploy.LabelInstance, deploy.LabelDeployment, deploy.LabelState, deploy.LabelConfig} {
 		if got, want := found.Config.Labels[label], c.Labels[label]; got != want {
 			return found, fmt.Errorf("look up container %s: %w, with %s %q instead of %q", c.Name, errAnother, label, got, want)
 		}
@@ -85,9 +93,15 @@ func configOf(c deploy.Container) *container.Config {
 	for _, k := range slices.Sorted(maps.Keys(c.Environment)) {
 		env = append(env, k+"="+c.Environment[k])
 	}
+	labels := maps.Clone(c.Labels)
+	for k, v := range c.ServiceLabels {
+		if _, ours := labels[k]; !ours {
+			labels[k] = v
+		}
+	}
 	config := &container.Config{
 		Image: c.Image, Entrypoint: c.Entrypoint, Cmd: c.Command, Env: env, WorkingDir: c.WorkingDir, User: c.User,
-		Labels: c.Labels, StopSignal: c.StopSignal,
+		Labels: labels, StopSignal: c.StopSignal,
 	}
 	if c.StopGrace > 0 {
 		seconds := int(math.Ceil(c.StopGrace.Seconds()))
@@ -116,30 +130,57 @@ func tmpfsOptions(t deploy.Tmpfs) string {
 // hostConfigOf returns what holds a container in: every limit, and nothing shared with the host. Until its deployment is live an exit is final, so
 // that it can be told; see [start.keep].
 func hostConfigOf(p deploy.Plan, c deploy.Container) *container.HostConfig {
-	useInit, pids := true, c.PIDs
+	useInit, pids := !c.NoInit, c.PIDs
 	tmpfs := make(map[string]string, len(c.Tmpfs))
 	for _, t := range c.Tmpfs {
 		tmpfs[t.Target] = tmpfsOptions(t)
-	}
-	mounts := make([]mount.Mount, 0, len(c.Mounts))
-	for _, m := range c.Mounts {
-		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: p.VolumeName(m.Volume), Target: m.Target, ReadOnly: m.ReadOnly})
 	}
 	return &container.HostConfig{
 		NetworkMode:    container.NetworkMode(p.Network.Name),
 		IpcMode:        container.IPCModePrivate,
 		CgroupnsMode:   container.CgroupnsModePrivate,
 		CapDrop:        []string{"ALL"},
-		CapAdd:         capabilities(),
+		CapAdd:         capabilitiesOf(c),
 		SecurityOpt:    []string{"no-new-privileges:true"},
 		Init:           &useInit,
 		ReadonlyRootfs: c.ReadOnly,
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		LogConfig:      container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
-		Mounts:         mounts,
+		Mounts:         mountsOf(p, c),
 		Tmpfs:          tmpfs,
+		ShmSize:        c.ShmSize,
 		Resources: container.Resources{
-			Memory: c.Memory, MemorySwap: c.Memory, NanoCPUs: int64(math.Round(c.CPUs * 1e9)), PidsLimit: &pids,
+			Memory: c.Memory, MemorySwap: c.Memory, NanoCPUs: int64(math.Round(c.CPUs * 1e9)), PidsLimit: &pids, Ulimits: ulimitsOf(c),
 		},
 	}
+}
+
+// capabilitiesOf returns what every container has but for what the service goes without, which is named with or without "CAP_".
+func capabilitiesOf(c deploy.Container) []string {
+	return slices.DeleteFunc(capabilities(), func(capability string) bool {
+		return slices.ContainsFunc(c.CapDrop, func(drop string) bool {
+			drop = strings.TrimPrefix(strings.ToUpper(drop), "CAP_")
+			return drop == "ALL" || drop == capability
+		})
+	})
+}
+
+func mountsOf(p deploy.Plan, c deploy.Container) []mount.Mount {
+	mounts := make([]mount.Mount, 0, len(c.Mounts))
+	for _, m := range c.Mounts {
+		one := mount.Mount{Type: mount.TypeVolume, Source: p.VolumeName(m.Volume), Target: m.Target, ReadOnly: m.ReadOnly}
+		if m.NoCopy {
+			one.VolumeOptions = &mount.VolumeOptions{NoCopy: true}
+		}
+		mounts = append(mounts, one)
+	}
+	return mounts
+}
+
+func ulimitsOf(c deploy.Container) []*container.Ulimit {
+	var ulimits []*container.Ulimit
+	for _, name := range slices.Sorted(maps.Keys(c.Ulimits)) {
+		ulimits = append(ulimits, &container.Ulimit{Name: name, Soft: c.Ulimits[name].Soft, Hard: c.Ulimits[name].Hard})
+	}
+	return ulimits
 }

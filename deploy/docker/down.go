@@ -17,6 +17,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 
 	"vitrine/deploy"
+	"vitrine/deployments"
 )
 
 // downRounds is how often Down looks again for what came into being meanwhile: a creation that a killed process had under way.
@@ -41,16 +42,17 @@ func (o objects) empty() bool {
 func (r *Runtime) Down(ctx context.Context, deployment int64) error {
 	r.removing.Store(deployment, true)
 	defer r.removing.Delete(deployment)
-	err := r.attended(ctx, func(ctx context.Context) error { return r.down(ctx, deployment) })
+	err := r.attended(ctx, func(ctx context.Context) error { return r.down(ctx, ofDeployment(deployment)) })
 	if err != nil {
 		return fmt.Errorf("remove deployment %d: %w", deployment, err)
 	}
 	return nil
 }
 
-func (r *Runtime) down(ctx context.Context, deployment int64) error {
+// down removes what has the label, until nothing has it any more.
+func (r *Runtime) down(ctx context.Context, label filters.KeyValuePair) error {
 	for range downRounds {
-		found, err := r.find(ctx, filters.NewArgs(r.ours(), filters.Arg("label", deploy.LabelDeployment+"="+strconv.FormatInt(deployment, 10))))
+		found, err := r.find(ctx, filters.NewArgs(r.ours(), label))
 		if err != nil || found.empty() {
 			return err
 		}
@@ -61,20 +63,24 @@ func (r *Runtime) down(ctx context.Context, deployment int64) error {
 	return errors.New("something makes its objects anew")
 }
 
-// Inventory implements [deployments.Runtime]: the deployments of this instance that a container, a network or a volume belongs to, in order.
-func (r *Runtime) Inventory(ctx context.Context) ([]int64, error) {
+// Inventory implements [deployments.Runtime]: the deployments and the states of this instance that a container, a network or a volume belongs to.
+func (r *Runtime) Inventory(ctx context.Context) (deployments.Inventory, error) {
 	found, err := r.all(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list deployments on the engine: %w", err)
+		return deployments.Inventory{}, fmt.Errorf("list deployments on the engine: %w", err)
 	}
-	var ids []int64
+	var inventory deployments.Inventory
 	add := func(kind, name string, labels map[string]string) {
-		id, err := strconv.ParseInt(labels[deploy.LabelDeployment], 10, 64)
-		if err != nil {
-			r.log.Warn("object of this instance has no deployment", "kind", kind, "name", name, "label", labels[deploy.LabelDeployment])
-			return
+		deployment, ofDeployment := number(labels, deploy.LabelDeployment)
+		state, ofState := number(labels, deploy.LabelState)
+		switch {
+		case ofDeployment:
+			inventory.Deployments = append(inventory.Deployments, deployment)
+		case ofState:
+			inventory.States = append(inventory.States, state)
+		default:
+			r.log.Warn("object of this instance has neither deployment nor state", "kind", kind, "name", name)
 		}
-		ids = append(ids, id)
 	}
 	for _, c := range found.containers {
 		add("container", c.ID, c.Labels)
@@ -85,8 +91,17 @@ func (r *Runtime) Inventory(ctx context.Context) ([]int64, error) {
 	for _, v := range found.volumes {
 		add("volume", v.Name, v.Labels)
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	for _, ids := range []*[]int64{&inventory.Deployments, &inventory.States} {
+		slices.Sort(*ids)
+		*ids = slices.Compact(*ids)
+	}
+	return inventory, nil
+}
+
+// number returns the number that a label has, and whether it has one.
+func number(labels map[string]string, label string) (int64, bool) {
+	n, err := strconv.ParseInt(labels[label], 10, 64)
+	return n, err == nil
 }
 
 func (r *Runtime) ours() filters.KeyValuePair {
@@ -127,14 +142,28 @@ func (r *Runtime) remove(ctx context.Context, o objects) error {
 		return err
 	}
 	return errors.Join(
-		together(ctx, o.networks, func(ctx context.Context, n network.Summary) error { return r.removeNetwork(ctx, n.ID) }),
-		together(ctx, o.volumes, func(ctx context.Context, v *volume.Volume) error {
-			if err := r.client.VolumeRemove(ctx, v.Name, false); err != nil && !errdefs.IsNotFound(err) {
-				return fmt.Errorf("remove volume %s: %w", v.Name, err)
-			}
-			return nil
-		}),
+		together(ctx, o.networks, func(ctx context.Context, n network.Summary) error { return r.removeNetwork(ctx, n) }),
+		together(ctx, o.volumes, func(ctx context.Context, v *volume.Volume) error { return r.removeVolume(ctx, v.Name) }),
 	)
+}
+
+// removeVolume removes the volume, and before it the containers of ours that use it.
+func (r *Runtime) removeVolume(ctx context.Context, name string) error {
+	err := r.client.VolumeRemove(ctx, name, false)
+	if err == nil || errdefs.IsNotFound(err) {
+		return nil
+	}
+	users, listErr := r.client.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(r.ours(), filters.Arg("volume", name))})
+	if listErr != nil || len(users) == 0 {
+		return fmt.Errorf("remove volume %s: %w", name, errors.Join(err, listErr))
+	}
+	if err := together(ctx, users, func(ctx context.Context, c container.Summary) error { return r.removeContainer(ctx, c.ID) }); err != nil {
+		return err
+	}
+	if err := r.client.VolumeRemove(ctx, name, false); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("remove volume %s: %w", name, err)
+	}
+	return nil
 }
 
 // together calls do for each item side by side and returns all errors.
@@ -182,8 +211,13 @@ func (r *Runtime) removed(ctx context.Context, id string) error {
 	}
 }
 
-// removeNetwork removes the network. A foreign container that somebody connected to it is disconnected, and otherwise left alone.
-func (r *Runtime) removeNetwork(ctx context.Context, id string) error {
+// removeNetwork removes the network. What environments keep is disconnected from it. A foreign container that somebody connected to it is disconnected, too,
+// and otherwise left alone.
+func (r *Runtime) removeNetwork(ctx context.Context, n network.Summary) error {
+	id := n.ID
+	if err := r.release(ctx, n.Name, id); err != nil {
+		return err
+	}
 	err := r.client.NetworkRemove(ctx, id)
 	if err == nil || errdefs.IsNotFound(err) {
 		return nil

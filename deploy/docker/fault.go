@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,10 +58,18 @@ func (s *start) exited(ctx context.Context, svc *service, status int64) error {
 		}
 		reason += lasted(found.State)
 	}
+	if svc.Job > 0 {
+		reason = svc.jobName() + " " + reason
+	}
 	if status == 0 {
 		reason += "; where it is meant to end, a service has to depend on it with the condition service_completed_successfully"
 	}
 	return s.fault(ctx, svc, reason)
+}
+
+// jobName says which init job it is: `its init job "bin/rails db:migrate"`.
+func (svc *service) jobName() string {
+	return fmt.Sprintf("its init job %q", strings.Join(slices.Concat(svc.Entrypoint, svc.Command), " "))
 }
 
 // lasted returns " after 0.4 s", or nothing where the engine's times do not say. A process that ends at once may have done so before the engine took
@@ -79,6 +88,10 @@ func (s *start) overdue(ctx context.Context, svc *service, last string) error {
 	var reason string
 	switch c := svc.Check; c.Kind {
 	case deploy.CheckExit:
+		if svc.Job > 0 {
+			reason = fmt.Sprintf("%s has not ended after %s", svc.jobName(), seconds(c.Timeout))
+			break
+		}
 		reason = fmt.Sprintf("has not ended after %s, and another service waits for that", seconds(c.Timeout))
 	case deploy.CheckPort:
 		reason = fmt.Sprintf("nothing listens on port %d (looked for %s)%s", c.Port, seconds(c.Timeout), s.elsewhere(ctx, svc))

@@ -29,7 +29,7 @@ func (b *bench) planOf(image string) (deploy.Plan, error) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	p, err := b.Plan(b.t.Context(), testEnvironment, b.deployment(1, stack), deployments.Stack{JSON: encoded})
+	p, err := b.Plan(b.t.Context(), deployments.PlanRequest{Environment: testEnvironment, Deployment: b.deployment(1, stack), Stack: deployments.Stack{JSON: encoded}})
 	if err != nil {
 		return deploy.Plan{}, err
 	}

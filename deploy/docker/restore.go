@@ -19,7 +19,8 @@ import (
 // restorePause lies between two looks at a container that is on its way up.
 const restorePause = 100 * time.Millisecond
 
-// Restore starts again what of the deployment's plan has stopped, in the order of its dependencies, has the engine do so by itself from then on, and
+// Restore removes the containers of the deployment's state that its plan does not have, which may be those of an attempt that failed or was killed, or what
+// it has replaced itself. Then it starts again what of the deployment's plan has stopped, in the order of its dependencies, has the engine do so by itself from then on, and
 // returns once every service is up as its check says. What runs goes on, and one-shot jobs that ended with status 0 stay as they are. The addresses are
 // the plan's afterwards.
 //
@@ -33,7 +34,7 @@ func (r *Runtime) Restore(ctx context.Context, d deployments.Deployment) error {
 		return fmt.Errorf("restore deployment %d: %w", d.ID, err)
 	}
 	err = r.attended(ctx, func(ctx context.Context) error {
-		return newStart(r, plan, func(string, string) {}).restore(ctx)
+		return newStart(r, plan, deployments.Start{}).restore(ctx)
 	})
 	if err == nil || deployments.FaultOf(err) != nil {
 		return err
@@ -49,16 +50,20 @@ func (s *start) restore(ctx context.Context) error {
 	if !there {
 		return fmt.Errorf("look up network %s: %w", s.plan.Network.Name, deployments.ErrNotFound)
 	}
+	// What is to start again may need a volume that others still write to.
+	if err := s.outgrown(ctx); err != nil {
+		return err
+	}
 	// Nothing is started where something is missing: the rest is of no use then.
-	found := make(map[string]*container.State, len(s.services))
-	for _, svc := range s.services {
-		if found[svc.Service], err = s.look(ctx, svc); err != nil {
+	found := make([]*container.State, len(s.services))
+	for i, svc := range s.services {
+		if found[i], err = s.look(ctx, svc); err != nil {
 			return err
 		}
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, svc := range s.services {
-		g.Go(func() error { return s.revive(ctx, svc, found[svc.Service]) })
+	for i, svc := range s.services {
+		g.Go(func() error { return s.revive(ctx, svc, found[i]) })
 	}
 	return g.Wait()
 }
@@ -75,8 +80,14 @@ func (s *start) look(ctx context.Context, svc *service) (*container.State, error
 		return nil, fmt.Errorf("look up container %s: the engine is removing it: %w", svc.Name, deployments.ErrNotFound)
 	}
 	svc.id = found.ID
-	svc.kept = found.HostConfig.RestartPolicy.IsUnlessStopped()
+	svc.resumes = found.HostConfig.RestartPolicy.IsUnlessStopped()
 	endpoint := found.NetworkSettings.Networks[s.plan.Network.Name]
+	if svc.State && endpoint == nil { // nobody but somebody else has disconnected it, and it holds what must not be lost
+		if err := s.join(limited, svc); err != nil {
+			return nil, err
+		}
+		return found.State, nil
+	}
 	if !placed(found.State, endpoint, svc.Address.String()) {
 		return nil, fmt.Errorf("look up container %s: it is not at %s in network %s any more: %w", svc.Name, svc.Address, s.plan.Network.Name, deployments.ErrNotFound)
 	}
@@ -106,7 +117,7 @@ func missing(err error) error {
 // revive starts the service if it has stopped, and waits until it is up.
 func (s *start) revive(ctx context.Context, svc *service, state *container.State) error {
 	job := svc.Check.Kind == deploy.CheckExit
-	if !job && !svc.kept {
+	if !job && !svc.resumes {
 		if err := s.keep(ctx, svc); err != nil {
 			return missing(err)
 		}

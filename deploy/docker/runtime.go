@@ -90,14 +90,19 @@ func (r *Runtime) Ping(ctx context.Context) (engine string, err error) {
 
 // Plan implements [deployments.Runtime]. Services are run from image IDs: those that were built from d's, the others from what their registry or the
 // image rule gives. An image's own health check, exposed ports and volumes count where the stack says nothing.
-func (r *Runtime) Plan(ctx context.Context, env deployments.Environment, d deployments.Deployment, s deployments.Stack) (deployments.Plan, error) {
+func (r *Runtime) Plan(ctx context.Context, req deployments.PlanRequest) (deployments.Plan, error) {
+	d := req.Deployment
 	var stack deploy.Stack
-	if err := json.Unmarshal(s.JSON, &stack); err != nil {
+	if err := json.Unmarshal(req.Stack.JSON, &stack); err != nil {
 		return deployments.Plan{}, fmt.Errorf("read stack of deployment %d: %w", d.ID, err)
+	}
+	live, err := r.livePlan(req.Live)
+	if err != nil {
+		return deployments.Plan{}, err
 	}
 	var images map[string]deploy.Image
 	var processors int
-	err := r.attended(ctx, func(ctx context.Context) (err error) {
+	err = r.attended(ctx, func(ctx context.Context) (err error) {
 		if images, err = r.images(ctx, stack, d.Images); err == nil {
 			processors, err = r.size(ctx)
 		}
@@ -107,8 +112,8 @@ func (r *Runtime) Plan(ctx context.Context, env deployments.Environment, d deplo
 		return deployments.Plan{}, err
 	}
 	plan, err := deploy.NewPlan(deploy.PlanInput{
-		Instance: r.instance, Environment: env.Name, Deployment: d.ID, Subnet: d.Subnet, Stack: stack, Images: images,
-		StartTimeout: r.startTimeout, MaxCPUs: float64(processors),
+		Instance: r.instance, Environment: req.Environment.Name, Deployment: d.ID, State: d.State, Live: live, Ran: d.Ran,
+		Subnet: d.Subnet, Stack: stack, Images: images, StartTimeout: r.startTimeout, MaxCPUs: float64(processors),
 	})
 	var wrong *deploy.StackError
 	if errors.As(err, &wrong) {
@@ -121,7 +126,19 @@ func (r *Runtime) Plan(ctx context.Context, env deployments.Environment, d deplo
 	if err != nil {
 		return deployments.Plan{}, fmt.Errorf("write plan of deployment %d: %w", d.ID, err)
 	}
-	return deployments.Plan{JSON: b}, nil
+	return deployments.Plan{JSON: b, Replaces: plan.Replaced()}, nil
+}
+
+// livePlan reads the plan of what is live, nil for none.
+func (r *Runtime) livePlan(live *deployments.Deployment) (*deploy.Plan, error) {
+	if live == nil {
+		return nil, nil
+	}
+	plan, err := r.planOf(live.ID, live.Plan)
+	if err != nil {
+		return nil, fmt.Errorf("read plan of live deployment %d: %w", live.ID, err)
+	}
+	return &plan, nil
 }
 
 // size returns how many processors the engine has. It takes an engine 10 to 60 ms to say so; where it was started again, or does not take what was

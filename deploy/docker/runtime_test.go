@@ -1,10 +1,12 @@
 package docker
 
 import (
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/google/go-cmp/cmp"
@@ -89,24 +91,29 @@ func TestConfinement(t *testing.T) {
 	}
 }
 
+// TestLabels holds whose everything is: what keeps data is the state's, the rest the deployment's.
 func TestLabels(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	s := web("web")
-	s.Mounts = []deploy.Mount{{Volume: "files", Target: "/files"}}
-	stack := deploy.Stack{Services: []deploy.Service{s}, Volumes: []string{"files"}}
+	db := job("db", "-listen", "none")
+	db.Mounts = []deploy.Mount{{Volume: "files", Target: "/files"}}
+	stack := deploy.Stack{Services: []deploy.Service{web("web"), db}, Volumes: []string{"files"}}
 	d := b.deployment(12, stack)
-	backend := b.up(d, stack)["web"]
-	b.get(backend, "/write", url.Values{"path": {"/files/x"}})
+	d.Images[1].ID = b.engine.keeper
+	b.up(d, stack)
 
-	labels := b.inspect(d, "web").Config.Labels
-	if labels["vitrine.config"] == "" {
-		t.Error("the container has no vitrine.config")
-	}
-	delete(labels, "vitrine.config")
-	want := map[string]string{"vitrine.instance": b.instance, "vitrine.deployment": "12", "vitrine.environment": "shop-pr-42", "vitrine.service": "web"}
-	if diff := cmp.Diff(want, labels); diff != "" {
-		t.Errorf("labels of the container (-want +got):\n%s", diff)
+	common := map[string]string{"vitrine.instance": b.instance, "vitrine.environment": "shop-pr-42"}
+	for service, own := range map[string]string{"web": "vitrine.deployment", "db": "vitrine.state"} {
+		labels := b.inspect(d, service).Config.Labels
+		if labels["vitrine.config"] == "" {
+			t.Errorf("the container of %s has no vitrine.config", service)
+		}
+		delete(labels, "vitrine.config")
+		want := maps.Clone(common)
+		want["vitrine.service"], want[own] = service, "12"
+		if diff := cmp.Diff(want, labels); diff != "" {
+			t.Errorf("labels of the container of %s (-want +got):\n%s", service, diff)
+		}
 	}
 	networks, err := b.client.NetworkList(t.Context(), network.ListOptions{Filters: b.labelled(12)})
 	if err != nil || len(networks) != 1 {
@@ -116,21 +123,26 @@ func TestLabels(t *testing.T) {
 	if n.Name != n.Options["com.docker.network.bridge.name"] || !strings.HasPrefix(n.Name, "vt-") || len(n.Name) > 15 || n.EnableIPv6 {
 		t.Errorf("the network is not as it should be: %+v", n)
 	}
-	volumes, err := b.client.VolumeList(t.Context(), volume.ListOptions{Filters: b.labelled(12)})
+	volumes, err := b.client.VolumeList(t.Context(), volume.ListOptions{Filters: filters.NewArgs(b.ours(), ofState(12))})
 	if err != nil || len(volumes.Volumes) != 2 {
 		t.Errorf("got volumes %v, %v; want the stack's and the image's", volumes.Volumes, err)
 	}
-	if mounts := b.inspect(d, "web").Mounts; len(mounts) != 2 {
+	if mounts := b.inspect(d, "db").Mounts; len(mounts) != 2 {
 		t.Errorf("the container has the mounts %+v, want two named ones", mounts)
 	}
-	if err := b.Down(t.Context(), 12); err != nil {
+	if err := b.Runtime.Down(t.Context(), 12); err != nil {
 		t.Fatal(err)
+	}
+	if n := b.left(12); n != 3 {
+		t.Errorf("%d objects are left, want the state's container and its two volumes", n)
+	}
+	for range 2 {
+		if err := b.Clear(t.Context(), 12); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n := b.left(12); n != 0 {
 		t.Errorf("%d objects are left", n)
-	}
-	if err := b.Down(t.Context(), 12); err != nil {
-		t.Errorf("the second removal: %v", err)
 	}
 }
 

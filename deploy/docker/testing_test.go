@@ -40,6 +40,7 @@ import (
 type engine struct {
 	client *client.Client
 	image  string // its ID
+	keeper string // the ID of one that is the same but for a volume at /data
 	tag    string
 	err    error
 }
@@ -54,7 +55,10 @@ func newEngine(at client.Opt) *engine {
 	e := &engine{tag: "vitrine-test-" + random() + "/server:1"}
 	e.client, e.err = client.NewClientWithOpts(at, client.WithAPIVersionNegotiation())
 	if e.err == nil {
-		e.image, e.err = e.build()
+		e.image, e.err = e.build(e.tag)
+	}
+	if e.err == nil {
+		e.keeper, e.err = e.build(e.tag+"-keeper", "VOLUME /data")
 	}
 	return e
 }
@@ -92,11 +96,13 @@ func removeEngine() error {
 	if e.client == nil {
 		return nil
 	}
-	_, err := e.client.ImageRemove(context.Background(), e.tag, image.RemoveOptions{})
-	if e.err != nil || errdefs.IsNotFound(err) {
-		err = nil
+	var errs []error
+	for _, tag := range []string{e.tag, e.tag + "-keeper"} {
+		if _, err := e.client.ImageRemove(context.Background(), tag, image.RemoveOptions{}); e.err == nil && !errdefs.IsNotFound(err) {
+			errs = append(errs, err)
+		}
 	}
-	return errors.Join(err, e.client.Close())
+	return errors.Join(append(errs, e.client.Close())...)
 }
 
 func random() string {
@@ -139,15 +145,15 @@ var theLayer = sync.OnceValues(func() ([]byte, error) {
 	return layer.Bytes(), w.Close()
 })
 
-// build makes the image.
-func (e *engine) build() (string, error) {
+// build makes an image.
+func (e *engine) build(tag string, more ...string) (string, error) {
 	layer, err := theLayer()
 	if err != nil {
 		return "", err
 	}
 	ctx := context.Background()
-	stream, err := e.client.ImageImport(ctx, image.ImportSource{Source: bytes.NewReader(layer), SourceName: "-"}, e.tag, image.ImportOptions{
-		Changes: []string{`ENTRYPOINT ["/server"]`, "EXPOSE 8080/tcp", "VOLUME /data"},
+	stream, err := e.client.ImageImport(ctx, image.ImportSource{Source: bytes.NewReader(layer), SourceName: "-"}, tag, image.ImportOptions{
+		Changes: append([]string{`ENTRYPOINT ["/server"]`, "EXPOSE 8080/tcp"}, more...),
 	})
 	if err != nil {
 		return "", err
@@ -156,7 +162,7 @@ func (e *engine) build() (string, error) {
 	if _, err := io.Copy(io.Discard, stream); err != nil {
 		return "", err
 	}
-	found, err := e.client.ImageInspect(ctx, e.tag)
+	found, err := e.client.ImageInspect(ctx, tag)
 	return found.ID, err
 }
 
@@ -186,12 +192,17 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	}
 	b := &bench{Runtime: r, t: t, engine: e}
 	t.Cleanup(func() {
-		ids, err := r.Inventory(context.Background())
+		there, err := r.Inventory(context.Background())
 		if err != nil {
 			t.Error(err)
 		}
-		for _, id := range ids {
+		for _, id := range there.Deployments {
 			if err := r.Down(context.Background(), id); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, id := range there.States {
+			if err := r.Clear(context.Background(), id); err != nil {
 				t.Error(err)
 			}
 		}
@@ -226,11 +237,21 @@ func (b *bench) plan(d deployments.Deployment, stack deploy.Stack) deployments.P
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	p, err := b.Plan(b.t.Context(), testEnvironment, d, deployments.Stack{JSON: encoded})
+	p, err := b.Plan(b.t.Context(), deployments.PlanRequest{Environment: testEnvironment, Deployment: d, Stack: deployments.Stack{JSON: encoded}})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return p
+}
+
+// Up is the Runtime's, for stacks without files and jobs.
+func (b *bench) Up(ctx context.Context, d deployments.Deployment, p deployments.Plan, progress func(service, status string)) ([]deployments.Backend, error) {
+	return b.Runtime.Up(ctx, d, deployments.Start{Plan: p, Progress: progress})
+}
+
+// Down removes the deployment and the state that it began.
+func (b *bench) Down(ctx context.Context, deployment int64) error {
+	return errors.Join(b.Runtime.Down(ctx, deployment), b.Clear(ctx, deployment))
 }
 
 // up brings the stack up and returns where its public services answer.
@@ -263,7 +284,11 @@ func (b *bench) progress(service, status string) { b.t.Logf("%s: %s", service, s
 // inspect returns the container of a service.
 func (b *bench) inspect(d deployments.Deployment, service string) container.InspectResponse {
 	b.t.Helper()
-	found, err := b.client.ContainerList(b.t.Context(), container.ListOptions{All: true, Filters: b.labelled(d.ID, "vitrine.service="+service)})
+	named := filters.Arg("label", "vitrine.service="+service)
+	found, err := b.client.ContainerList(b.t.Context(), container.ListOptions{All: true, Filters: filters.NewArgs(b.ours(), ofDeployment(d.ID), named)})
+	if err == nil && len(found) == 0 {
+		found, err = b.client.ContainerList(b.t.Context(), container.ListOptions{All: true, Filters: filters.NewArgs(b.ours(), ofState(d.ID), named)})
+	}
 	if err != nil || len(found) != 1 {
 		b.t.Fatalf("containers of service %s: %v, %v", service, found, err)
 	}
@@ -282,14 +307,18 @@ func (b *bench) labelled(deployment int64, more ...string) filters.Args {
 	return by
 }
 
-// left returns how many objects the engine has of the deployment.
+// left returns how many objects the engine has of the deployment and of the state that it began.
 func (b *bench) left(deployment int64) int {
 	b.t.Helper()
-	found, err := b.find(context.Background(), b.labelled(deployment))
-	if err != nil {
-		b.t.Fatal(err)
+	n := 0
+	for _, label := range []filters.KeyValuePair{ofDeployment(deployment), ofState(deployment)} {
+		found, err := b.find(context.Background(), filters.NewArgs(b.ours(), label))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		n += len(found.containers) + len(found.networks) + len(found.volumes)
 	}
-	return len(found.containers) + len(found.networks) + len(found.volumes)
+	return n
 }
 
 // get returns what a service answers, as text.

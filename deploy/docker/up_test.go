@@ -183,9 +183,9 @@ func TestSideBySide(t *testing.T) {
 	if old["web"].URL == young["web"].URL || old["web"].Answer != 200 || young["web"].Answer != 200 {
 		t.Fatalf("web answers at %+v and at %+v, want two places and 200", old["web"], young["web"])
 	}
-	ids, err := b.Inventory(t.Context())
-	if err != nil || !slices.Equal(ids, []int64{1, 2}) {
-		t.Fatalf("inventory is %v, %v; want 1 and 2", ids, err)
+	there, err := b.Inventory(t.Context())
+	if err != nil || !slices.Equal(there.Deployments, []int64{1, 2}) || len(there.States) != 0 {
+		t.Fatalf("inventory is %v, %v; want the deployments 1 and 2", there, err)
 	}
 	if err := b.Down(t.Context(), 1); err != nil {
 		t.Fatal(err)

@@ -16,16 +16,16 @@ import (
 const failurePause = 20 * time.Millisecond
 
 // Watch follows the engine's events of this instance until the connection is lost or ctx is done, and returns why. connected is called once, as soon as
-// whatever ends from then on will be told. ended is called, by one goroutine, for the deployment of each container that died or ran out of memory; ends
+// whatever ends from then on will be told. ended is called, by one goroutine, for the deployment, or the state, of each container that died or ran out of memory; ends
 // that [Runtime.Down] brings about are left out where they are told while it runs. What the engine starts again by itself is told too.
 //
 // The connection is lost where the engine ends, and where it does not answer any more.
-func (r *Runtime) Watch(ctx context.Context, connected func(), ended func(deployment int64)) error {
+func (r *Runtime) Watch(ctx context.Context, connected func(), ended func(deploymentOrState int64)) error {
 	err := r.attended(ctx, func(ctx context.Context) error { return r.follow(ctx, connected, ended) })
 	return fmt.Errorf("watch the engine: %w", err)
 }
 
-func (r *Runtime) follow(ctx context.Context, connected func(), ended func(deployment int64)) error {
+func (r *Runtime) follow(ctx context.Context, connected func(), ended func(deploymentOrState int64)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	by := filters.NewArgs(r.ours(), filters.Arg("type", string(events.ContainerEventType)),
@@ -50,12 +50,15 @@ func (r *Runtime) follow(ctx context.Context, connected func(), ended func(deplo
 	}
 }
 
-// tell calls ended for the deployment of the event's container.
-func (r *Runtime) tell(m events.Message, ended func(deployment int64)) {
-	label := m.Actor.Attributes[deploy.LabelDeployment]
-	id, err := strconv.ParseInt(label, 10, 64)
-	if err != nil {
-		r.log.Warn("container of this instance has no deployment", "container", m.Actor.ID, "label", label)
+// tell calls ended for the deployment, or the state, of the event's container.
+func (r *Runtime) tell(m events.Message, ended func(deploymentOrState int64)) {
+	if state, ok := number(m.Actor.Attributes, deploy.LabelState); ok {
+		ended(state)
+		return
+	}
+	id, ok := number(m.Actor.Attributes, deploy.LabelDeployment)
+	if !ok {
+		r.log.Warn("container of this instance has neither deployment nor state", "container", m.Actor.ID)
 		return
 	}
 	if _, ours := r.removing.Load(id); !ours {

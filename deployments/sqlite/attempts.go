@@ -5,14 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
+	"reflect"
 	"time"
 
 	"vitrine/deployments"
 )
 
 const deploymentColumns = `id, environment_id, generation, source, phase, reason, fault, subnet, images, plan, services, timings,
-	created_at, ended_at, live_at, pushed_at, remove_at`
+	created_at, ended_at, live_at, pushed_at, remove_at, state, ran`
 
 // running is the condition of an attempt that is Phase.Running.
 const running = `phase IN ('queued', 'fetching', 'building', 'starting')`
@@ -20,7 +20,7 @@ const running = `phase IN ('queued', 'fetching', 'building', 'starting')`
 func scanDeployment(row row) (d deployments.Deployment, err error) {
 	err = row.Scan(&d.ID, &d.Environment, &d.Generation, document{&d.Source}, &d.Phase, &d.Reason, document{&d.Fault}, network{&d.Subnet},
 		document{&d.Images}, (*[]byte)(&d.Plan.JSON), document{&d.Services}, document{&d.Timings},
-		instant{&d.CreatedAt}, instant{&d.EndedAt}, instant{&d.LiveAt}, instant{&d.PushedAt}, instant{&d.RemoveAt})
+		instant{&d.CreatedAt}, instant{&d.EndedAt}, instant{&d.LiveAt}, instant{&d.PushedAt}, instant{&d.RemoveAt}, &d.State, document{&d.Ran})
 	return d, err
 }
 
@@ -41,9 +41,9 @@ func (t *tx) latest(ctx context.Context, environment int64) (*deployments.Deploy
 // putDeployment writes what an attempt may change. Images keep the digests that a push has recorded.
 func (t *tx) putDeployment(ctx context.Context, d deployments.Deployment) error {
 	const update = `UPDATE deployments SET source = ?, phase = ?, reason = ?, fault = ?, plan = ?, services = ?, timings = ?,
-		ended_at = ?, live_at = ?, images = CASE WHEN pushed_at = 0 THEN ? ELSE images END WHERE id = ?`
+		ended_at = ?, live_at = ?, ran = ?, images = CASE WHEN pushed_at = 0 THEN ? ELSE images END WHERE id = ?`
 	return t.exec(ctx, update, document{d.Source}, d.Phase, d.Reason, document{d.Fault}, []byte(d.Plan.JSON), document{d.Services},
-		document{d.Timings}, at(d.EndedAt), at(d.LiveAt), document{d.Images}, d.ID)
+		document{d.Timings}, at(d.EndedAt), at(d.LiveAt), document{d.Ran}, document{d.Images}, d.ID)
 }
 
 // fence returns the environment and the stored state of an attempt, or deployments.ErrSuperseded where the attempt may not write any more: its
@@ -113,7 +113,29 @@ func (t *tx) claim(ctx context.Context, environment int64, pool netip.Prefix, oc
 	if err != nil {
 		return d, err
 	}
+	if err := t.inherit(ctx, &d, before); err != nil {
+		return d, err
+	}
 	return d, t.touch(ctx, environment)
+}
+
+// inherit gives the attempt the state of what is live, with the init jobs that the state has behind it, also by attempts that failed. Where nothing is
+// live, or the environment is to begin anew, the attempt begins a state.
+func (t *tx) inherit(ctx context.Context, d *deployments.Deployment, e deployments.Environment) error {
+	const newest = `SELECT ` + deploymentColumns + ` FROM deployments WHERE environment_id = ? AND state = ? ORDER BY id DESC LIMIT 1`
+	d.State = d.ID
+	if e.Live != 0 && !e.Reset {
+		live, err := t.deployment(ctx, e.Live)
+		if err != nil {
+			return err
+		}
+		last, err := one(ctx, t, scanDeployment, newest, e.ID, live.State)
+		if err != nil {
+			return err
+		}
+		d.State, d.Ran = last.State, last.Ran
+	}
+	return t.exec(ctx, `UPDATE deployments SET state = ?, ran = ? WHERE id = ?`, d.State, document{d.Ran}, d.ID)
 }
 
 // supersede ends an attempt of the environment that still runs by its record, if there is one. There is none but where a Settle was lost.
@@ -166,7 +188,7 @@ func (s *Store) Save(ctx context.Context, d deployments.Deployment) error {
 		if err := t.putDeployment(ctx, d); err != nil {
 			return err
 		}
-		if d.Phase == stored.Phase && d.Source == stored.Source && slices.Equal(d.Services, stored.Services) {
+		if d.Phase == stored.Phase && d.Source == stored.Source && reflect.DeepEqual(d.Services, stored.Services) {
 			return nil
 		}
 		if d.Phase == deployments.Building || d.Phase == deployments.Starting {
@@ -206,7 +228,7 @@ func (s *Store) Switch(
 			return err
 		}
 		after := before
-		after.Live, after.Failed, after.Force = d.ID, false, false
+		after.Live, after.Failed, after.Force, after.Reset = d.ID, false, false, false
 		if err := t.conclude(ctx, d, before, after); err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func TestDeploymentIsKeptWhole(t *testing.T) {
 	d := f.claim(pull(1))
 	want := deployments.Deployment{
 		ID: 1, Environment: 1, Generation: 1, Source: commit(1, "login"), Phase: deployments.Queued,
-		Subnet: netip.MustParsePrefix("10.213.0.0/27"), CreatedAt: start,
+		Subnet: netip.MustParsePrefix("10.213.0.0/27"), CreatedAt: start, State: 1,
 	}
 	if diff := cmp.Diff(want, d, cmp.Comparer(samePrefix)); diff != "" {
 		t.Errorf("claimed (-want +got):\n%s", diff)

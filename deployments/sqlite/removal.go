@@ -44,7 +44,7 @@ func (s *Store) TakenDown(ctx context.Context, environment, generation int64) er
 			return err
 		}
 		after := before
-		after.Failed, after.Force = false, false
+		after.Failed, after.Force, after.Reset = false, false, false
 		return t.observe(ctx, before, after)
 	})
 	if err != nil {

@@ -215,14 +215,17 @@ func (w *World) removeStacks(ctx context.Context, instance string) error {
 		return err
 	}
 	defer r.Close()
-	ids, err := r.Inventory(ctx)
+	there, err := r.Inventory(ctx)
 	if err != nil {
 		return err
 	}
 	var group errgroup.Group
 	group.SetLimit(removalsAtOnce)
-	for _, id := range ids {
+	for _, id := range there.Deployments {
 		group.Go(func() error { return r.Down(ctx, id) })
+	}
+	for _, id := range there.States {
+		group.Go(func() error { return r.Clear(ctx, id) })
 	}
 	return group.Wait()
 }
