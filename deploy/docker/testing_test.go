@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -215,8 +214,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 
 // deployment returns the attempt of a number, with a subnet of its own and the test image for each service without one.
 func (b *bench) deployment(id int64, stack deploy.Stack) deployments.Deployment {
-	n := nextSubnet.Add(1) % (1 << 11)
-	d := deployments.Deployment{ID: id, Subnet: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 214, byte(n >> 3), byte(n << 5)}), 27)}
+	d := deployments.Deployment{ID: id, Subnet: newSubnet()}
 	for _, s := range stack.Services {
 		if s.Image == "" {
 			d.Images = append(d.Images, deployments.Image{Service: s.Name, ID: b.engine.image})

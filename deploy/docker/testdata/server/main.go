@@ -6,6 +6,7 @@
 //	server check URL                                        exits 0 where URL answers 200
 //	server fail                                             prints a line and exits 1
 //	server hang                                             never ends
+//	server append FILE LINE                                 adds a line to FILE
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -85,6 +87,13 @@ func command(args []string) error {
 			return errors.New(resp.Status)
 		}
 		return resp.Body.Close()
+	case "append":
+		f, err := os.OpenFile(args[1], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(f, args[2])
+		return errors.Join(err, f.Close())
 	case "hang":
 		time.Sleep(time.Hour)
 		return nil
@@ -118,8 +127,26 @@ func handler() http.Handler {
 		}
 	})
 	mux.HandleFunc("/write", func(w http.ResponseWriter, r *http.Request) {
-		if err := os.WriteFile(r.FormValue("path"), []byte("written"), 0o600); err != nil {
+		if err := os.WriteFile(r.FormValue("path"), []byte(r.FormValue("text")), 0o600); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
+		}
+	})
+	mux.HandleFunc("/stat", func(w http.ResponseWriter, r *http.Request) {
+		path := r.FormValue("path")
+		info, err := os.Lstat(path)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		owner := info.Sys().(*syscall.Stat_t)
+		fmt.Fprintf(w, "%s %d:%d", info.Mode(), owner.Uid, owner.Gid)
+		if to, err := os.Readlink(path); err == nil {
+			fmt.Fprintf(w, " -> %s", to)
+		}
+	})
+	mux.HandleFunc("/expect", func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != r.FormValue("host") || r.Header.Get("X-Forwarded-Proto") != r.FormValue("proto") {
+			http.NotFound(w, r)
 		}
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
