@@ -17,6 +17,35 @@ type Fault struct {
 	Reason string `json:"reason"`
 	// Excerpt is the end of what the build or the service printed, at most some twenty lines.
 	Excerpt []string `json:"excerpt,omitempty"`
+	// Violations are everything that is wrong with the repository's files, where the fault is about that, in the order of the files. Excerpt has the
+	// first of them.
+	Violations []Violation `json:"violations,omitempty"`
+}
+
+// A Violation is one thing in a file of the repository that keeps it from being deployed.
+type Violation struct {
+	File    string `json:"file"`              // relative to the root of the repository
+	Line    int    `json:"line,omitempty"`    // from 1; 0 where unknown
+	Column  int    `json:"column,omitempty"`  // from 1; 0 where unknown
+	Rule    string `json:"rule"`              // what it breaks, the same for all of a kind: "privileged", "unknown key"
+	Message string `json:"message"`           // what is wrong, and why
+	Rewrite string `json:"rewrite,omitempty"` // what to write instead
+}
+
+// Place returns where it is: "compose.yaml:12".
+func (v Violation) Place() string {
+	if v.Line == 0 {
+		return v.File
+	}
+	return fmt.Sprintf("%s:%d", v.File, v.Line)
+}
+
+// Text returns the message and the rewrite.
+func (v Violation) Text() string {
+	if v.Rewrite == "" {
+		return v.Message
+	}
+	return v.Message + ". " + v.Rewrite
 }
 
 // FaultKind groups faults by what was going on.

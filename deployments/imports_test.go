@@ -39,7 +39,7 @@ func owners() []importedBy {
 		{"github.com/moby/buildkit", []string{"builder", "cmd/bench"}},
 		{"github.com/docker/docker", []string{"builder", "deploy/docker", "cmd/bench"}},
 		{"github.com/distribution/distribution", []string{"builder/registry"}},
-		{"github.com/compose-spec/compose-go", []string{"deploy/compose"}},
+		{"github.com/compose-spec/compose-go", []string{"deploy/compose", "deploy/compose/internal/policy"}},
 		{"github.com/google/nftables", []string{"deploy/firewall"}},
 		{"github.com/redis/go-redis", []string{"proxyroutes"}},
 		{"github.com/alicebob/miniredis", []string{"proxyroutes/embeddedredis"}},
@@ -86,6 +86,12 @@ func forbiddenHere(importer, imported string) string {
 	case importer == "vitrine/deploy":
 		return "deploy imports the standard library only"
 	case imported == "vitrine/deployments", imported == "vitrine/deployments/repoconfig", imported == path.Dir(importer):
+		return ""
+	case strings.Contains(imported, "/internal/"):
+		// Go itself lets nobody in but the package that it is a part of, and that package's children.
+		if owner, _, _ := strings.Cut(imported, "/internal/"); !inside(importer, owner) {
+			return "it is a part of " + owner
+		}
 		return ""
 	case path.Dir(imported) == importer:
 		return "a parent does not import its child: let cmd put it in"
@@ -173,6 +179,9 @@ func TestForbidden(t *testing.T) {
 		{"vitrine/proxyroutes/proxy", "vitrine/proxyroutes", ""},
 		{"vitrine/proxyroutes/proxy", "vitrine/proxyroutes/embeddedredis", sibling},
 		{"vitrine/botany", "vitrine/bot", sibling},
+		{"vitrine/deploy/compose", "vitrine/deploy/compose/internal/policy", ""},
+		{"vitrine/deploy/compose/internal/policy", "vitrine/deploy/compose/internal/document", ""},
+		{"vitrine/deploy", "vitrine/deploy/compose/internal/policy", pure},
 
 		{"vitrine/cmd/vitrine", "vitrine", ""},
 		{"vitrine/cmd/vitrine", "vitrine/bot/githubsim", ""},
@@ -209,7 +218,7 @@ func TestForbidden(t *testing.T) {
 		{"vitrine/builder/registry", "github.com/distribution/distribution/v3/registry/handlers", ""},
 		{"vitrine/builder", "github.com/distribution/distribution/v3", "github.com/distribution/distribution is imported by builder/registry only"},
 		{"vitrine/builder", "github.com/distribution/reference", ""},
-		{"vitrine/deployments/repoconfig", "github.com/compose-spec/compose-go/v2/types", "github.com/compose-spec/compose-go is imported by deploy/compose only"},
+		{"vitrine/deployments/repoconfig", "github.com/compose-spec/compose-go/v2/types", "github.com/compose-spec/compose-go is imported by deploy/compose and deploy/compose/internal/policy only"},
 		{"vitrine/deploy/firewall", "github.com/google/nftables/expr", ""},
 		{"vitrine/deploy/docker", "github.com/google/nftables", "github.com/google/nftables is imported by deploy/firewall only"},
 		{"vitrine/proxyroutes", "github.com/redis/go-redis/v9", ""},

@@ -12,20 +12,22 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 
 	"vitrine/deploy"
+	"vitrine/deploy/compose/internal/checkout"
+	"vitrine/deploy/compose/internal/document"
 	"vitrine/deployments"
 	"vitrine/deployments/repoconfig"
 )
 
 // readDockerfile makes a stack of one service, whose port is .vitrine.yml's or the one that the Dockerfile exposes.
-func readDockerfile(files *checkout, config repoconfig.Config, file string, v deployments.Values) (deployments.Stack, error) {
-	content, err := files.read(file)
+func readDockerfile(files *checkout.Checkout, config repoconfig.Config, file string, v deployments.Values) (deployments.Stack, error) {
+	content, err := files.Read(file)
 	if err != nil {
 		return deployments.Stack{}, configFault(file, err)
 	}
-	f := &findings{file: file}
+	f := &findings{files: []string{file}}
 	for name := range config.Services {
 		if name != mainService {
-			f.elsewhere(config.Where("services."+name), "services.%s: a lone Dockerfile makes one service, which is called %s", shown(name), mainService)
+			f.refuse(placed(config.Where("services."+name)), "services", "", fmt.Sprintf("services.%s: a lone Dockerfile makes one service, which is called %s", shown(name), mainService))
 		}
 	}
 	port := config.Services[mainService].Port
@@ -46,7 +48,7 @@ func readDockerfile(files *checkout, config repoconfig.Config, file string, v de
 // too; the base images do not, since they are not known yet.
 func exposed(content []byte, f *findings) int {
 	var tree *parser.Result
-	err := guarded(func() (err error) {
+	err := document.Guarded(func() (err error) {
 		tree, err = parser.Parse(bytes.NewReader(content))
 		return err
 	})
@@ -55,7 +57,7 @@ func exposed(content []byte, f *findings) int {
 		if at, ok := errors.AsType[*parser.LocationError](err); ok && len(at.Locations) > 0 && len(at.Locations[0]) > 0 {
 			line = at.Locations[0][0].Start.Line
 		}
-		f.add(line, "this is no Dockerfile: %s", shown(err.Error()))
+		f.refuse(spot{f.files[0], line}, "dockerfile", "", "this is no Dockerfile: "+shown(err.Error()))
 		return 0
 	}
 	d := &dockerfile{lex: shell.NewLex(tree.EscapeToken), values: variables{}, ports: map[string][]int{}}
@@ -67,8 +69,8 @@ func exposed(content []byte, f *findings) int {
 			return port
 		}
 	}
-	f.add(d.line, "nothing says at which port it answers HTTP. Add EXPOSE with the port, such as EXPOSE 8080, or services.%s.port to %s",
-		mainService, repoconfig.FileName)
+	f.refuse(spot{f.files[0], d.line}, "public", fmt.Sprintf("Add EXPOSE with the port, such as EXPOSE 8080, or services.%s.port to %s", mainService,
+		repoconfig.FileName), "nothing says at which port it answers HTTP")
 	return 0
 }
 

@@ -49,15 +49,10 @@ func FuzzRead(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		files, err := openCheckout(dir)
-		if err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		defer files.close()
-		in := &interpolator{project: "shop", variable: func(name string) (string, bool) { v, ok := testVars()[name]; return v, ok }}
-		stack, err := readCompose(t.Context(), dir, &reading{
-			files: files, folder: ".", vars: testVars(), findings: &findings{file: "compose.yaml"}, variables: in,
-		}, content)
+		stack, err := New(Config{}).Read(t.Context(), dir, deployments.Values{Own: testVars()})
 		if err != nil {
 			fault := deployments.FaultOf(err)
 			if fault == nil || fault.Reason == "" || len(fault.Excerpt) == 0 || len(fault.Excerpt) > maxListed+1 {
@@ -139,7 +134,7 @@ func FuzzDockerfile(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		found := &findings{file: "Dockerfile"}
+		found := &findings{files: []string{"Dockerfile"}}
 		port := exposed(content, found)
 		if err := found.fault(); (err == nil) != (port > 0 && port < 1<<16) || err != nil && strings.Contains(err.Error(), "cannot be understood") {
 			t.Fatalf("port %d, %v", port, err)

@@ -10,100 +10,61 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/consts"
-	"github.com/compose-spec/compose-go/v2/interpolation"
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"vitrine/deploy/compose/internal/document"
+	"vitrine/deploy/compose/internal/policy"
 )
 
-// What one value may hold to be interpolated. compose-go looks for the end of each ${ anew, level by level.
-const (
-	maxTemplate     = 64 << 10 // bytes
-	maxPlaceholders = 200
-	maxAllVariables = 5000 // of the file
-)
-
-// A lookup returns the value of a variable.
-type lookup func(name string) (value string, ok bool)
-
-// An interpolator puts variables into values, and bounds what comes out in all.
-type interpolator struct {
-	variable lookup
-	project  string // what ${COMPOSE_PROJECT_NAME} stands for
-	written  int    // bytes
-	replaced int    // placeholders
-}
-
-func (in *interpolator) substitute(text string, variable template.Mapping) (string, error) {
-	if !strings.Contains(text, "$") {
-		return text, nil
+// load has compose-go validate and canonicalise what was admitted. compose-go reads no file: it gets the model itself, and all that would open
+// one is switched off besides.
+func (r *reading) load(ctx context.Context, dir string) *types.Project {
+	admitted := cloned(r.top).(map[string]any)
+	services := map[string]any{}
+	for _, name := range r.order {
+		services[name] = cloned(r.all[name].model)
 	}
-	here := strings.Count(text, "$")
-	in.replaced += here
-	switch {
-	case len(text) > maxTemplate || here > maxPlaceholders:
-		return "", fmt.Errorf("a value with variables may have %d bytes and %d of them", maxTemplate, maxPlaceholders)
-	case in.replaced > maxAllVariables:
-		return "", fmt.Errorf("the file uses variables more than %d times", maxAllVariables)
+	admitted["services"] = services
+	rules := policy.File()
+	rules.Strip(admitted)
+	for _, s := range services {
+		if m, ok := s.(map[string]any); ok {
+			delete(m, "profiles") // of those that are deployed all the same
+		}
 	}
-	out, err := template.SubstituteWithOptions(text, variable, template.WithoutLogging)
-	if in.written += len(out); in.written > maxExpanded {
-		return "", fmt.Errorf("with its variables put in the file has more than %d bytes", maxExpanded)
-	}
-	return out, err
-}
-
-// lookup returns a variable's value, and nothing of this process's environment.
-func (in *interpolator) lookup(name string) (string, bool) {
-	if name == consts.ComposeProjectName {
-		return in.project, true
-	}
-	return in.variable(name)
-}
-
-// value returns the text of a scalar with its variables put in. What cannot be interpolated is compose-go's to report.
-func (in *interpolator) value(n *node) string {
-	out, err := in.substitute(n.text, in.lookup)
-	if err != nil {
-		return n.text
-	}
-	return out
-}
-
-// load has compose-go interpolate, validate and canonicalise an admitted document. compose-go reads no file: it gets the document itself,
-// and all that would open one is refused by the rules and switched off besides.
-func load(ctx context.Context, dir string, doc *node, vars map[string]string, in *interpolator, f *findings) *types.Project {
 	details := types.ConfigDetails{
 		WorkingDir:  dir,
-		ConfigFiles: []types.ConfigFile{{Filename: f.file, Config: doc.plain().(map[string]any)}},
-		Environment: types.Mapping(maps.Clone(vars)),
+		ConfigFiles: []types.ConfigFile{{Filename: r.findings.files[0], Config: admitted}},
+		Environment: types.Mapping(maps.Clone(r.vars)),
 	}
 	var unsupported []loader.UnsupportedAttribute
-	supported := append(fileRule().paths(""), resolved[:]...)
+	supported := append(rules.Paths(), policy.Resolved()...)
 	options := func(o *loader.Options) {
-		o.SetProjectName(in.project, true)
+		o.SetProjectName(r.variables.project, true)
 		o.SkipExtends, o.SkipInclude = true, true
 		o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
 		o.ResolvePaths = false
 		o.SkipConsistencyCheck = true // done here, with lines
-		o.Interpolate.Substitute = in.substitute
-		o.Interpolate.LookupValue = interpolation.LookupValue(in.lookup)
+		// Variables are in already. It casts texts to the types that their places want.
+		o.Interpolate.Substitute = func(text string, _ template.Mapping) (string, error) { return text, nil }
+		o.Interpolate.LookupValue = func(string) (string, bool) { return "", false }
 	}
 	var project *types.Project
-	err := guarded(func() (err error) {
+	err := document.Guarded(func() (err error) {
 		project, err = loader.LoadWithContext(ctx, details, options,
 			loader.WithSupportedAttributes(supported, func(all []loader.UnsupportedAttribute) { unsupported = all }))
 		return err
 	})
 	if err != nil {
 		for _, e := range flatten(err) {
-			f.add(lineOf(doc, e.Error()), "%s", message(f.file, e))
+			r.findings.refuse(r.mentioned(e.Error()), "compose", "", message(r.findings.files[0], e))
 		}
 		return nil
 	}
 	for _, u := range unsupported {
-		f.add(lineOf(doc, u.Path.String()), "%s is not supported yet. Remove it", u.Path)
+		r.findings.refuse(r.mentioned(u.Path.String()), "unsupported", "Remove it", fmt.Sprintf("%s is not supported yet", u.Path))
 	}
 	return project
 }
@@ -129,26 +90,19 @@ func flatten(err error) []error {
 	return all
 }
 
-var pathIn = regexp.MustCompile(`(?:services|volumes|networks)\.[A-Za-z0-9_.\[\]-]+`)
+var pathIn = regexp.MustCompile(`(?:services|volumes|networks|configs|secrets)\.[A-Za-z0-9_.\[\]-]+`)
 
-// lineOf returns the line of the place that a message of compose-go names.
-func lineOf(doc *node, text string) int {
+// mentioned returns the place that a message of compose-go names.
+func (r *reading) mentioned(text string) spot {
 	path := pathIn.FindString(text)
 	if path == "" {
-		return 0
+		return spot{file: r.findings.files[0]}
 	}
-	return doc.at(strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[]", r) })...)
+	return r.at(strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[]", r) })...)
 }
 
 // message says an error of compose-go shortly.
 func message(file string, err error) string {
-	if missing, ok := errors.AsType[*template.MissingRequiredError](err); ok {
-		text := fmt.Sprintf("%s needs the variable %s, which has no value here", pathIn.FindString(err.Error()), missing.Variable)
-		if missing.Reason != "" {
-			text += ": " + missing.Reason
-		}
-		return shown(text)
-	}
 	path := pathIn.FindString(err.Error())
 	if number, ok := errors.AsType[*strconv.NumError](err); ok && path != "" {
 		return fmt.Sprintf("%s: %q is no number that fits here", path, shown(number.Num))
@@ -158,16 +112,4 @@ func message(file string, err error) string {
 	}
 	text := strings.TrimPrefix(err.Error(), "validating "+file+": ")
 	return shown(strings.Join(strings.Fields(text), " "))
-}
-
-// unset returns the variables without a default that have no value, for a note.
-func unset(doc *node, in *interpolator) []string {
-	var names []string
-	all := template.ExtractVariables(doc.plain().(map[string]any), template.DefaultPattern)
-	for name, v := range all {
-		if _, ok := in.lookup(name); !ok && v.DefaultValue == "" && v.PresenceValue == "" && !v.Required {
-			names = append(names, strconv.Quote(name))
-		}
-	}
-	return names
 }

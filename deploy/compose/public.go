@@ -1,8 +1,10 @@
 package compose
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -23,7 +25,7 @@ func (r *reading) publish(project *types.Project) {
 		s := &r.stack.Services[i]
 		ports := project.Services[s.Name].Ports
 		if slices.ContainsFunc(ports, func(p types.ServicePortConfig) bool { return p.Published != "" || p.HostIP != "" }) {
-			r.findings.omit(s.Name, "host ports are left out", "no port of the server is taken, and public services have a host each")
+			r.findings.LeaveOut(s.Name, "host ports are left out", "no port of the server is taken, and public services have a host each")
 		}
 		if len(named) > 0 {
 			s.Port = named[s.Name]
@@ -36,8 +38,8 @@ func (r *reading) publish(project *types.Project) {
 		}
 	}
 	if public == 0 && len(r.findings.wrong) == 0 {
-		r.findings.add(r.doc.at("services"), "no service has a port that a browser can be shown. Add `ports:` with the container's port to the one "+
-			"that answers HTTP, such as `ports: [\"8080\"]`, or services.%s.port to %s", r.order[0], repoconfig.FileName)
+		r.findings.refuse(r.at("services"), "public", fmt.Sprintf("Add `ports:` with the container's port to the one that answers HTTP, such as "+
+			"`ports: [\"8080\"]`, or services.%s.port to %s", r.order[0], repoconfig.FileName), "no service has a port that a browser can be shown")
 	}
 }
 
@@ -46,7 +48,7 @@ func (r *reading) firstPort(service string, ports []types.ServicePortConfig) int
 	first := 0
 	for i, p := range ports {
 		if p.Target < 1 || p.Target > 65535 {
-			r.wrong(service, r.item(service, "ports", i, len(ports)), "it wants a container port from 1 to 65535")
+			r.wrong(r.item(service, "ports", i, len(ports), fmt.Sprint(p.Target)), "", "it wants a container port from 1 to 65535")
 			continue
 		}
 		if first == 0 && (p.Protocol == "" || p.Protocol == "tcp") && !slices.Contains(private[:], p.Target) {
@@ -61,7 +63,7 @@ func (r *reading) namedPorts(services []string) map[string]int {
 	ports := map[string]int{}
 	for name, s := range r.config.Services {
 		if !slices.Contains(services, name) {
-			r.findings.elsewhere(r.config.Where("services."+name), "services.%s: there is no such service in %s", shown(name), r.findings.file)
+			r.findings.refuse(placed(r.config.Where("services."+name)), "services", "", fmt.Sprintf("services.%s: there is no such service in %s", shown(name), r.findings.files[0]))
 		}
 		if s.Port != 0 {
 			ports[name] = s.Port
@@ -77,4 +79,11 @@ func number(digits string) int {
 		return -1
 	}
 	return n
+}
+
+// placed takes a place of .vitrine.yml apart, which is written as "file:line" or "file".
+func placed(where string) spot {
+	file, rest, _ := strings.Cut(where, ":")
+	line, _, _ := strings.Cut(rest, ":")
+	return spot{file, max(number(line), 0)}
 }

@@ -15,37 +15,59 @@ import (
 	"strings"
 
 	"vitrine/deploy"
+	"vitrine/deploy/compose/internal/checkout"
 	"vitrine/deployments"
 	"vitrine/deployments/repoconfig"
 )
 
 // The most that a stack may ask for.
 const (
-	maxServices = 25
+	maxServices = 25 // containers, replicas counted
 	maxVolumes  = 50
-	maxMemory   = 4 << 30 // bytes, of each service
-	maxCPUs     = 4       // of each service
 )
 
 // usual are the names of compose files in the order in which they are looked for. Override files are for a developer's machine and are not read.
 var usual = [...]string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"}
 
-// Config is what a Reader may be told. There is nothing yet.
-type Config struct{}
+// preview is what is merged on top of them, where it is there.
+const preview = "compose.preview.yaml"
 
 // A Reader reads checkouts. It has no state and may be used side by side.
-type Reader struct{}
+type Reader struct{ config Config }
 
 var _ deployments.StackReader = (*Reader)(nil)
 
 // New returns a Reader.
-func New(Config) *Reader { return &Reader{} }
+func New(c Config) *Reader { return &Reader{config: c} }
 
 // Public returns the public services in their order; the first has the plain host. Variables named VITRINE_* that v lacks, since they follow
 // from the answer, have a value that stands for theirs. Errors are as of Read.
 func (r *Reader) Public(ctx context.Context, dir string, v deployments.Values) ([]deployments.PublicService, error) {
+	stack, err := r.read(ctx, dir, v, &interpolator{variable: standingIn(v.All())}, false)
+	return stack.Public, err
+}
+
+// Read returns the stack of the checkout in dir, encoded as a deploy.Stack. v serves ${...} in the compose file and the secrets that name them,
+// and reaches every service's environment, and the environment's own every build's arguments, unless the compose file gives these names a value of its
+// own; it wins over what an env_file says. Nothing else does, least of all this process's environment. What is wrong with the files is a
+// *deployments.Fault: of kind FaultNothing where there is nothing to deploy, else of kind FaultConfig with all that is wrong in its Violations.
+func (r *Reader) Read(ctx context.Context, dir string, v deployments.Values) (deployments.Stack, error) {
 	vars := v.All()
-	stack, err := r.read(ctx, dir, v, func(name string) (string, bool) {
+	return r.read(ctx, dir, v, &interpolator{variable: func(name string) (string, bool) {
+		v, ok := vars[name]
+		return v, ok
+	}}, false)
+}
+
+// Check reads the folder as Read does, on a machine that has not the server's variables: those that the files require are taken to be there, and
+// told in the stack's notes. The folder may have more in it than the repository. Errors are as of Read.
+func (r *Reader) Check(ctx context.Context, dir string) (deployments.Stack, error) {
+	return r.read(ctx, dir, deployments.Values{}, &interpolator{variable: standingIn(nil), lenient: true}, true)
+}
+
+// standingIn has a value for each of Vitrine's own variables.
+func standingIn(vars map[string]string) lookup {
+	return func(name string) (string, bool) {
 		if v, ok := vars[name]; ok {
 			return v, true
 		}
@@ -53,91 +75,99 @@ func (r *Reader) Public(ctx context.Context, dir string, v deployments.Values) (
 			return "http://preview.invalid", true
 		}
 		return "", false
-	})
-	return stack.Public, err
+	}
 }
 
-// Read returns the stack of the checkout in dir, encoded as a deploy.Stack. v serves ${...} in the compose file, and reaches every service's
-// environment, and the environment's own every build's arguments, unless the compose file gives these names a value of its own. Nothing else does, least
-// of all this process's environment. What is wrong with the files is a *deployments.Fault: of kind FaultNothing where there is nothing to deploy, else of
-// kind FaultConfig with all that is wrong in its Excerpt.
-func (r *Reader) Read(ctx context.Context, dir string, v deployments.Values) (deployments.Stack, error) {
-	vars := v.All()
-	return r.read(ctx, dir, v, func(name string) (string, bool) {
-		v, ok := vars[name]
-		return v, ok
-	})
-}
-
-func (r *Reader) read(ctx context.Context, dir string, v deployments.Values, variable lookup) (stack deployments.Stack, err error) {
-	files, err := openCheckout(dir)
+func (r *Reader) read(ctx context.Context, dir string, v deployments.Values, in *interpolator, forgiving bool) (stack deployments.Stack, err error) {
+	files, err := checkout.Open(dir)
 	if err != nil {
 		return deployments.Stack{}, err
 	}
-	defer func() { err = errors.Join(err, files.close()) }()
+	defer func() { err = errors.Join(err, files.Close()) }()
 	config, err := readConfig(files)
 	if err != nil {
 		return deployments.Stack{}, err
 	}
 	defer func() { stack.Notes = append(config.Notes(), stack.Notes...) }()
-	file, lone, err := find(files, config)
+	names, lone, err := find(files, config)
 	if err != nil {
 		return deployments.Stack{}, err
 	}
 	if lone {
-		return readDockerfile(files, config, file, v)
+		return readDockerfile(files, config, names[0], v)
 	}
-	content, err := files.read(file)
-	if err != nil {
-		return deployments.Stack{}, configFault(file, err)
+	in.project = projectName(v.Own)
+	return newReading(files, in, path.Dir(names[0]), reading{config: config, beyond: r.config, vars: v.All(), args: v.Own, forgiving: forgiving}).read(ctx, dir, names)
+}
+
+// newReading makes a reading of what the caller has set of it.
+func newReading(files *checkout.Checkout, in *interpolator, folder string, r reading) *reading {
+	r.folder, r.sums = folder, map[string]string{}
+	r.assembly = &assembly{
+		files: files, findings: &findings{}, variables: in, base: folder, sources: map[string]*source{}, services: map[string]*service{},
 	}
-	return readCompose(ctx, dir, &reading{
-		files: files, config: config, folder: path.Dir(file), vars: v.All(), args: v.Own,
-		findings: &findings{file: file}, variables: &interpolator{variable: variable, project: projectName(v.Own)},
-	}, content)
+	return &r
 }
 
 // readConfig returns the checkout's .vitrine.yml, or the zero Config.
-func readConfig(files *checkout) (repoconfig.Config, error) {
-	there, err := files.has(repoconfig.FileName)
+func readConfig(files *checkout.Checkout) (repoconfig.Config, error) {
+	there, err := files.Has(repoconfig.FileName)
 	if err != nil || !there {
 		return repoconfig.Config{}, err
 	}
-	content, err := files.read(repoconfig.FileName)
+	content, err := files.Read(repoconfig.FileName)
 	if err != nil {
 		return repoconfig.Config{}, configFault(repoconfig.FileName, err)
 	}
 	return repoconfig.Parse(repoconfig.FileName, content)
 }
 
-// find returns the file to deploy, and whether it is a lone Dockerfile.
-func find(files *checkout, config repoconfig.Config) (file string, lone bool, err error) {
+// find returns the files to deploy, each to be merged over those before it, and whether it is a lone Dockerfile.
+func find(files *checkout.Checkout, config repoconfig.Config) (names []string, lone bool, err error) {
 	switch {
-	case len(config.Compose) > 1:
-		return "", false, configFault(config.Where("compose"), &errFile{"several compose files are not read yet; name one"})
-	case len(config.Compose) == 1:
-		return config.Compose[0], false, configFault(config.Where("compose"), files.isFile(config.Compose[0]))
+	case len(config.Compose) > 0:
+		for _, name := range config.Compose {
+			if err := files.IsFile(name); err != nil {
+				return nil, false, configFault(config.Where("compose"), err)
+			}
+		}
+		return config.Compose, false, nil
 	case config.Dockerfile != "":
-		return config.Dockerfile, true, configFault(config.Where("dockerfile"), files.isFile(config.Dockerfile))
+		return []string{config.Dockerfile}, true, configFault(config.Where("dockerfile"), files.IsFile(config.Dockerfile))
 	}
-	for _, name := range append(usual[:], "Dockerfile") {
-		there, err := files.has(name)
+	for _, name := range usual {
+		there, err := files.Has(name)
 		if err != nil {
-			return "", false, fmt.Errorf("look for %s: %w", name, err)
+			return nil, false, fmt.Errorf("look for %s: %w", name, err)
 		}
 		if there {
-			return name, name == "Dockerfile", nil
+			names = append(names, name)
+			break
 		}
 	}
-	return "", false, &deployments.Fault{Kind: deployments.FaultNothing, Reason: fmt.Sprintf(
+	for _, name := range []string{preview, "Dockerfile"} {
+		there, err := files.Has(name)
+		if err != nil {
+			return nil, false, fmt.Errorf("look for %s: %w", name, err)
+		}
+		if there && (name == preview || len(names) == 0) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		return names, names[0] == "Dockerfile", nil
+	}
+	return nil, false, &deployments.Fault{Kind: deployments.FaultNothing, Reason: fmt.Sprintf(
 		"there is nothing to deploy: looked for %s and Dockerfile in the root of the repository, and for compose: or dockerfile: in %s",
 		strings.Join(usual[:], ", "), repoconfig.FileName)}
 }
 
 // configFault makes a Fault of what the user got wrong about a file, and leaves other errors as they are.
 func configFault(where string, err error) error {
-	if bad, ok := errors.AsType[*errFile](err); ok {
-		return &deployments.Fault{Kind: deployments.FaultConfig, Where: where, Reason: bad.reason, Excerpt: []string{where + ": " + bad.reason}}
+	if bad, ok := errors.AsType[*checkout.Problem](err); ok {
+		at := placed(where)
+		return &deployments.Fault{Kind: deployments.FaultConfig, Where: where, Reason: bad.Reason, Excerpt: []string{where + ": " + bad.Reason},
+			Violations: []deployments.Violation{{File: at.file, Line: at.line, Rule: "files", Message: bad.Reason}}}
 	}
 	return err
 }

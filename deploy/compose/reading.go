@@ -3,7 +3,6 @@ package compose
 import (
 	"context"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,46 +10,51 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"vitrine/deploy"
+	"vitrine/deploy/compose/internal/checkout"
+	"vitrine/deploy/compose/internal/document"
+	"vitrine/deploy/compose/internal/policy"
 	"vitrine/deployments"
 	"vitrine/deployments/repoconfig"
 )
 
-// A reading is one pass over a compose file.
+// A reading is one pass over the compose files of a checkout.
 type reading struct {
-	files     *checkout
+	*assembly
 	config    repoconfig.Config
-	folder    string            // of the compose file: what its paths are relative to
+	beyond    Config
+	folder    string            // of the first compose file: what the model's paths are relative to
 	vars      map[string]string // of every service's environment
 	args      map[string]string // of every build
-	findings  *findings
-	variables *interpolator
+	forgiving bool              // a check on a developer's machine: what the server will know is taken to be there
 
-	doc    *node    // what was admitted
-	order  []string // the services' names, in file order
-	stack  deploy.Stack
-	build  []deployments.Build
-	failed error // ours, not the file's
+	*model
+	order    []string          // the names of the services that are deployed, in file order
+	inactive map[string]string // why the others are not, by name
+	tally    checkout.Tally
+	sums     map[string]string // of what is copied in, by path
+	stack    deploy.Stack
+	build    []deployments.Build
 }
 
 // serviceName is what a service may be called: its name is a name in the network and a part of container names.
 var serviceName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$`)
 
-var portRange = regexp.MustCompile(`(\d+)-(\d+)`)
-
-func readCompose(ctx context.Context, dir string, r *reading, content []byte) (deployments.Stack, error) {
-	if !r.admit(content) {
-		return deployments.Stack{}, r.findings.fault()
+// read returns the stack of the files, each merged over those before it.
+func (r *reading) read(ctx context.Context, dir string, files []string) (deployments.Stack, error) {
+	project := r.admit(ctx, dir, files)
+	if r.failed != nil {
+		return deployments.Stack{}, r.failed
 	}
-	project := load(ctx, dir, r.doc, r.vars, r.variables, r.findings)
-	if project == nil {
-		return deployments.Stack{}, r.findings.fault()
+	if err := r.findings.fault(); err != nil {
+		return deployments.Stack{}, err
 	}
 	for _, name := range r.order {
-		r.service(name, project.Services[name])
+		r.translate(name, project)
 	}
+	r.linked(project)
 	r.dependencies()
 	r.publish(project)
-	r.countVolumes()
+	r.count()
 	r.mergeNetworks()
 	if r.failed != nil {
 		return deployments.Stack{}, r.failed
@@ -58,77 +62,105 @@ func readCompose(ctx context.Context, dir string, r *reading, content []byte) (d
 	if err := r.findings.fault(); err != nil {
 		return deployments.Stack{}, err
 	}
-	notes := r.findings.notes()
-	if names := unset(r.doc, r.variables); len(names) > 0 {
-		slices.Sort(names)
-		notes = append(notes, fmt.Sprintf("Without a value, and therefore empty: %s.", shown(strings.Join(names, ", "))))
-	}
-	return encode(r.stack, r.build, notes)
+	return encode(r.stack, r.build, r.notes())
 }
 
-// admit parses the file and holds it against the rules, before anything else sees it. It reports whether something is left to be loaded.
-func (r *reading) admit(content []byte) bool {
-	root, err := parse(content)
-	if err != nil {
-		line := 0
-		if s, ok := err.(*syntaxError); ok {
-			line = s.line
+// admit reads and merges the files, holds every part that counts against the policy, and has compose-go load what is left. Without a project
+// there is a finding.
+func (r *reading) admit(ctx context.Context, dir string, files []string) *types.Project {
+	var sources []*source
+	for _, name := range files {
+		if s := r.open(name, r.folder, "", r.variables.lookup, spot{file: name}); s != nil {
+			sources = append(sources, s)
 		}
-		r.findings.add(line, "%s", err)
-		return false
 	}
-	services := root.get("services")
+	if len(sources) < len(files) {
+		return nil
+	}
+	r.model = r.merge(sources, nil)
+	services := sources[0].root.Get("services")
 	switch {
-	case services == nil || services.kind != mapping || len(services.fields) == 0:
-		r.findings.add(root.at("services"), "there are no services; name at least one under `services:`")
-		return false
-	case len(services.fields) > maxServices:
-		r.findings.add(root.at("services"), "there are %d services; a preview may have %d", len(services.fields), maxServices)
-		return false
+	case services != nil && services.Kind != document.Mapping, len(r.model.order) == 0:
+		r.findings.refuse(r.at("services"), "services", "Name at least one under `services:`", "there are no services")
+		return nil
 	}
-	r.doc = newPolicy(r.findings).admit(root, fileRule(), place{})
-	for _, f := range services.fields {
-		r.order = append(r.order, f.name)
-		if !serviceName.MatchString(f.name) {
-			r.findings.add(f.line, "services.%s: a service's name has letters, digits, - and _, at most 63", shown(f.name))
+	r.choose()
+	if n := len(r.order); n == 0 || n > maxServices {
+		if n > maxServices {
+			r.findings.refuse(r.at("services"), "containers", "", tooMany(n, "services"))
+		} else {
+			r.findings.refuse(r.at("services"), "services", "Remove `profiles:` from one of them", "every service has a profile, so none is deployed")
 		}
-		r.securityOptions(f.name, f.value.get("security_opt"))
-		r.portRanges(f.name, f.value.get("ports"))
+		return nil
 	}
-	return len(r.findings.wrong) == 0
+	r.hold()
+	if len(r.findings.wrong) > 0 {
+		return nil
+	}
+	return r.load(ctx, dir)
+}
+
+// hold holds every part of the model that counts against the policy.
+func (r *reading) hold() {
+	p := policy.New(r.findings, r.beyond.LeaveOut)
+	seen := map[*document.Node]bool{}
+	for _, root := range r.roots {
+		if !seen[root] {
+			seen[root] = true
+			p.Top(root)
+		}
+	}
+	for _, name := range r.order {
+		s := r.all[name]
+		for _, part := range s.parts {
+			if !seen[part.node] {
+				seen[part.node] = true
+				p.Service(name, part.node)
+			}
+			r.securityOptions(name, part.node.Get("security_opt"))
+			r.portRanges(name, part.node.Get("ports"))
+		}
+		if strings.HasPrefix(name, "x-") { // compose-go would take it for an extension and lose it
+			r.findings.refuse(r.at("services", name), "names", "Give it another", fmt.Sprintf("services.%s: a name must not begin with x-", shown(name)))
+		}
+		if !serviceName.MatchString(name) {
+			r.findings.refuse(r.at("services", name), "names", "Give it another", fmt.Sprintf("services.%s: a service's name has letters, digits, - and _, at most 63", shown(name)))
+		}
+	}
+	for _, s := range r.sources {
+		for _, m := range s.misled {
+			if m.message != "" && (m.service == "" || seen[s.root.Get("services").Get(m.service)]) {
+				r.findings.refuse(m.at, "variables", "", m.message)
+			}
+		}
+	}
 }
 
 // securityOptions lets the one through that holds anyway.
-func (r *reading) securityOptions(service string, options *node) {
+func (r *reading) securityOptions(service string, options *document.Node) {
 	if options == nil {
 		return
 	}
-	for i, o := range options.items {
-		switch strings.ReplaceAll(r.variables.value(o), "=", ":") {
+	for i, o := range options.Items {
+		switch strings.ReplaceAll(o.Text, "=", ":") {
 		case "no-new-privileges", "no-new-privileges:true":
 		default:
-			r.findings.add(o.line, "services.%s.security_opt[%d] is not allowed in a preview: only no-new-privileges is. Remove it", service, i)
+			r.findings.refuse(spot{o.File, o.Line}, "security_opt", "Remove it",
+				fmt.Sprintf("services.%s.security_opt[%d] is not allowed in a preview: only no-new-privileges is", service, i))
 		}
 	}
-	r.findings.omit(service, "security_opt is left out", "no container may gain privileges anyway")
+	r.findings.LeaveOut(service, "security_opt is left out", "no container may gain privileges anyway")
 }
 
+var portRange = regexp.MustCompile(`(\d+)-(\d+)`)
+
 // portRanges keeps compose-go from writing out long ranges, or many.
-func (r *reading) portRanges(service string, ports *node) {
+func (r *reading) portRanges(service string, ports *document.Node) {
 	const most = 100
-	if ports == nil {
-		return
-	}
 	count := 0
-	defer func() {
-		if count > most {
-			r.findings.add(ports.line, "services.%s.ports: there are more than %d of them; name the one that answers HTTP", service, most)
-		}
-	}()
-	for i, p := range ports.items {
-		text := r.variables.value(p)
+	for i, p := range items(ports) {
 		width := 1
-		for _, span := range portRange.FindAllStringSubmatch(text, -1) {
+		for _, span := range portRange.FindAllStringSubmatch(p.Text, -1) {
 			from, to := number(span[1]), number(span[2])
 			if from < 0 || to < 0 {
 				to = from + most
@@ -136,115 +168,155 @@ func (r *reading) portRanges(service string, ports *node) {
 			width = max(width, to-from+1)
 		}
 		if count += width; count > most {
+			r.findings.refuse(spot{ports.File, ports.Line}, "ports", "Name the one that answers HTTP",
+				fmt.Sprintf("services.%s.ports: there are more than %d of them", service, most))
 			return
 		}
-		if _, err := types.ParsePortConfig(text); err != nil && p.kind == scalar {
-			r.findings.add(p.line, "services.%s.ports[%d]: %q is no port; write the container's, such as \"8080\"", service, i, shown(text))
+		if _, err := types.ParsePortConfig(p.Text); err != nil && p.Kind == document.Scalar {
+			r.findings.refuse(spot{p.File, p.Line}, "ports", "Write the container's, such as \"8080\"",
+				fmt.Sprintf("services.%s.ports[%d]: %q is no port", service, i, shown(p.Text)))
 		}
 	}
 }
 
-// line returns where something of a service is written.
-func (r *reading) line(service string, path ...string) int {
-	return r.doc.at(append([]string{"services", service}, path...)...)
+// at returns where a place of the model is written: of all files that say something of it, the one that leads deepest, and of these the one that
+// counts most.
+func (r *reading) at(path ...string) spot {
+	best, deepest := spot{file: r.findings.files[0]}, -1
+	try := func(n *document.Node, path []string, start int) {
+		line, steps := n.At(path...)
+		if steps == 0 {
+			line = start
+		}
+		if steps > deepest {
+			best, deepest = spot{n.File, line}, steps
+		}
+	}
+	if len(path) > 1 && path[0] == "services" {
+		if s := r.all[path[1]]; s != nil {
+			for _, p := range s.parts {
+				try(p.node, path[2:], p.line)
+			}
+			return best
+		}
+	}
+	for _, root := range r.roots {
+		try(root, path, root.Line)
+	}
+	return best
 }
 
-// wrong adds a finding about a field of a service.
-func (r *reading) wrong(service, path, format string, args ...any) {
+// A field is a place in a service that a finding is about.
+type field struct {
+	service string
+	path    string // "volumes[3]"; empty for the service itself
+	at      spot
+}
+
+func (r *reading) field(service, path string) field {
 	steps := strings.FieldsFunc(path, func(c rune) bool { return strings.ContainsRune(".[]", c) })
-	at := "services." + service
-	if path != "" {
-		at += "." + path
+	return field{service, path, r.at(append([]string{"services", service}, steps...)...)}
+}
+
+// nearest returns the field at a path of names, or the one above it where nothing is written there.
+func (r *reading) nearest(service string, path ...string) field {
+	for _, p := range r.all[service].parts {
+		if _, steps := p.node.At(path...); steps == len(path) {
+			return r.field(service, strings.Join(path, "."))
+		}
 	}
-	r.findings.add(r.line(service, steps...), "%s: %s", at, fmt.Sprintf(format, args...))
+	return r.field(service, strings.Join(path[:len(path)-1], "."))
+}
+
+// item returns one of the items that compose-go made of a list, which is the i-th of all and has the target in it. Where the files have not as many,
+// because compose-go brought ranges apart, equal ones together or files over each other, it is the list, at the line that has the target.
+func (r *reading) item(service, list string, i, all int, target string) field {
+	var lists []*document.Node
+	for _, p := range r.all[service].parts {
+		if n := p.node.Get(list); n != nil && n.Kind == document.List {
+			lists = append(lists, n)
+		}
+	}
+	if len(lists) == 1 && len(lists[0].Items) == all {
+		return r.field(service, fmt.Sprintf("%s[%d]", list, i))
+	}
+	f := r.field(service, list)
+	for _, l := range lists {
+		for _, n := range l.Items {
+			if t := n.Get("target"); t != nil && t.Text == target || n.Kind == document.Scalar && strings.Contains(n.Text, target) {
+				f.at = spot{n.File, n.Line}
+				return f
+			}
+		}
+	}
+	return f
+}
+
+// wrong adds a finding about a field of a service. instead says what to write, and may be empty.
+func (r *reading) wrong(f field, instead, format string, args ...any) {
+	at, rule := "services."+f.service, "service"
+	if f.path != "" {
+		at += "." + f.path
+		rule, _, _ = strings.Cut(f.path, "[")
+	}
+	r.findings.refuse(f.at, rule, instead, at+": "+fmt.Sprintf(format, args...))
 }
 
 // mergeNetworks notes that the stack's own networks become one.
 func (r *reading) mergeNetworks() {
-	if own := r.doc.get("networks"); own != nil {
-		if slices.ContainsFunc(own.fields, func(f field) bool { return f.name != "default" }) {
-			r.findings.omit("", "networks are merged into one", "a preview has one, in which every service finds every other")
-		}
-	}
-}
-
-// item names one of the items that compose-go made of a list. Where these are not as many as the file has, because it brought ranges apart or
-// equal ones together, it is the list.
-func (r *reading) item(service, list string, i, all int) string {
-	if n := r.doc.get("services").get(service).get(list); n != nil && len(n.items) == all {
-		return fmt.Sprintf("%s[%d]", list, i)
-	}
-	return list
-}
-
-func (r *reading) countVolumes() {
-	if n := len(r.stack.Volumes); n > maxVolumes {
-		r.findings.add(r.doc.at("volumes"), "the services use %d volumes; a preview may have %d", n, maxVolumes)
-	}
-}
-
-// dependencies finds services that wait for each other.
-func (r *reading) dependencies() {
-	const visiting, done = 1, 2
-	state := map[string]int{}
-	var visit func(name string, way []string) bool
-	visit = func(name string, way []string) bool {
-		way = append(way, name)
-		switch state[name] {
-		case done:
-			return true
-		case visiting:
-			way = way[slices.Index(way, name):]
-			r.wrong(way[0], "depends_on", "%s wait for each other; remove one of these dependencies", strings.Join(way, " -> "))
-			return false
-		}
-		state[name] = visiting
-		defer func() { state[name] = done }()
-		for i := range r.stack.Services {
-			if r.stack.Services[i].Name != name {
-				continue
-			}
-			for _, d := range r.stack.Services[i].DependsOn {
-				if !visit(d.Service, way) {
-					return false
-				}
-			}
-		}
-		return true
-	}
-	for _, name := range r.order {
-		if !visit(name, nil) {
+	networks, _ := r.top["networks"].(map[string]any)
+	for name := range networks {
+		if name != "default" {
+			r.findings.LeaveOut("", "networks are merged into one", "a preview has one, in which every service finds every other")
 			return
 		}
 	}
 }
 
-// dependsOn returns what a service waits for, in file order, and then what is missing.
-func (r *reading) dependsOn(service string, config types.DependsOnConfig) []deploy.Dependency {
-	var all []deploy.Dependency
-	add := func(name string) {
-		d := config[name]
-		condition := deploy.Condition(d.Condition)
-		switch condition {
-		case deploy.Started, deploy.Healthy, deploy.Completed:
-		default:
-			r.wrong(service, "depends_on."+name, "the condition is %s, %s or %s, not %q", deploy.Started, deploy.Healthy, deploy.Completed, shown(d.Condition))
-		}
-		all = append(all, deploy.Dependency{Service: name, Condition: condition, Optional: !d.Required})
+// count bounds what a stack has in all.
+func (r *reading) count() {
+	if n := len(r.stack.Volumes); n > maxVolumes {
+		r.findings.refuse(r.at("volumes"), "volumes", "", fmt.Sprintf("the services use %d volumes; a preview may have %d", n, maxVolumes))
 	}
+	containers := 0
+	for _, s := range r.stack.Services {
+		containers += max(s.Replicas, 1)
+	}
+	if containers > maxServices {
+		r.findings.refuse(r.at("services"), "containers", "Ask for fewer replicas", tooMany(containers, "containers, replicas counted"))
+	}
+}
+
+// notes returns what people are told though nothing is wrong.
+func (r *reading) notes() []string {
+	notes := r.findings.notes()
+	deployed := map[*document.Node]bool{}
 	for _, name := range r.order {
-		if _, ok := config[name]; ok {
-			add(name)
+		for _, p := range r.all[name].parts {
+			deployed[p.node] = true
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(config)) {
-		switch {
-		case slices.Contains(r.order, name):
-		case config[name].Required:
-			r.wrong(service, "depends_on", "there is no service %q; add it or remove the dependency", shown(name))
-		default:
-			add(name)
+	var names []string
+	for _, s := range r.sources {
+		for _, m := range s.misled {
+			if m.service == "" || deployed[s.root.Get("services").Get(m.service)] {
+				names = append(names, m.unset...)
+			}
 		}
 	}
-	return all
+	if slices.Sort(names); len(names) > 0 {
+		notes = append(notes, fmt.Sprintf("Without a value, and therefore empty: %s.", shown(quoted(names))))
+	}
+	if slices.Sort(r.variables.required); len(r.variables.required) > 0 {
+		notes = append(notes, fmt.Sprintf("Set before a deploy, with `vitrine env set`: %s.", shown(quoted(r.variables.required))))
+	}
+	return notes
+}
+
+func quoted(names []string) string {
+	var all []string
+	for _, name := range slices.Compact(slices.Clone(names)) {
+		all = append(all, fmt.Sprintf("%q", name))
+	}
+	return strings.Join(all, ", ")
 }
