@@ -21,6 +21,7 @@ type cli struct {
 	Serve   serveCommand   `cmd:"" help:"Hear webhooks, deploy previews and proxy them."`
 	Demo    demoCommand    `cmd:"" help:"Try Vitrine against a simulated GitHub and a real Docker engine. Leaves nothing behind."`
 	Doctor  doctorCommand  `cmd:"" help:"Check the engine, the configuration and the neighbours, and say how to mend each."`
+	Check   checkCommand   `cmd:"" help:"Say what a deploy would say of a folder: its .vitrine.yml, its compose files and the policy."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Sample  sampleCommand  `cmd:"" hidden:"" help:"Run one service of the demo's sample repository."`
 }

@@ -1,7 +1,5 @@
 package compose
 
-import "cmp"
-
 // What each service gets at most where the operator says nothing else.
 const (
 	maxMemory = 4 << 30 // bytes
@@ -17,7 +15,3 @@ type Config struct {
 	Memory int64
 	CPUs   float64
 }
-
-func (c Config) maxMemory() int64 { return cmp.Or(c.Memory, maxMemory) }
-
-func (c Config) maxCPUs() float64 { return cmp.Or(c.CPUs, maxCPUs) }

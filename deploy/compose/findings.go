@@ -19,7 +19,7 @@ const (
 // findings is what a reading has to say: what is wrong with the files, and what was left out of them.
 type findings struct {
 	files []string // in the order in which they were read; violations are told in that order
-	wrong []deployments.Violation
+	all   []deployments.Violation
 	left  []omission
 }
 
@@ -37,11 +37,28 @@ type spot struct {
 	line int    // 0 where unknown
 }
 
-func (f *findings) Refuse(v deployments.Violation) { f.wrong = append(f.wrong, v) }
+// A field is a place in a service that a finding is about.
+type field struct {
+	service string
+	path    string // "volumes[3]"; empty for the service itself
+	at      spot
+}
+
+func (f *findings) Refuse(v deployments.Violation) { f.all = append(f.all, v) }
 
 // refuse adds a violation. message says what is wrong and instead what to write, which may be empty.
 func (f *findings) refuse(at spot, rule, instead, message string) {
 	f.Refuse(deployments.Violation{File: at.file, Line: at.line, Rule: rule, Message: message, Rewrite: instead})
+}
+
+// wrong adds a violation in a field of a service.
+func (f *findings) wrong(at field, instead, format string, args ...any) {
+	place, rule := "services."+at.service, "service"
+	if at.path != "" {
+		place += "." + at.path
+		rule, _, _ = strings.Cut(at.path, "[")
+	}
+	f.refuse(at.at, rule, instead, place+": "+fmt.Sprintf(format, args...))
 }
 
 func (f *findings) LeaveOut(service, what, why string) {
@@ -70,18 +87,18 @@ func (f *findings) notes() []string {
 
 // fault makes one error of everything that is wrong, or nil of nothing. The first, in the order of the files, is the reason.
 func (f *findings) fault() error {
-	if len(f.wrong) == 0 {
+	if len(f.all) == 0 {
 		return nil
 	}
 	file := func(v deployments.Violation) int { return slices.Index(f.files, v.File) }
-	slices.SortStableFunc(f.wrong, func(a, b deployments.Violation) int {
+	slices.SortStableFunc(f.all, func(a, b deployments.Violation) int {
 		return cmp.Or(cmp.Compare(file(a), file(b)), cmp.Compare(a.Line, b.Line), strings.Compare(a.Message, b.Message))
 	})
-	f.wrong = slices.Compact(f.wrong)
-	first := f.wrong[0]
+	f.all = slices.Compact(f.all)
+	first := f.all[0]
 	fault := &deployments.Fault{
 		Kind: deployments.FaultConfig, Where: first.Place(), Reason: repoconfig.Printable(first.Text(), maxText),
-		Violations: f.wrong[:min(len(f.wrong), maxViolations)],
+		Violations: f.all[:min(len(f.all), maxViolations)],
 	}
 	for i, v := range fault.Violations {
 		fault.Violations[i].Message = repoconfig.Printable(v.Message, maxText)
@@ -89,7 +106,7 @@ func (f *findings) fault() error {
 			fault.Excerpt = append(fault.Excerpt, v.Place()+": "+repoconfig.Printable(v.Text(), maxText))
 		}
 	}
-	if more := len(f.wrong) - maxListed; more > 0 {
+	if more := len(f.all) - maxListed; more > 0 {
 		fault.Excerpt = append(fault.Excerpt, fmt.Sprintf("and %d more", more))
 	}
 	return fault

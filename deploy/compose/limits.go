@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -32,29 +33,33 @@ func (r *reading) limits(service string, c types.ServiceConfig) (memory int64, c
 			cpus, cpusField = float64(l.NanoCPUs.Value()), "deploy.resources.limits.cpus"
 		}
 	}
-	return r.memory(r.field(service, memoryField), memory), r.cpus(r.field(service, cpusField), cpus)
+	return r.beyond.memory(r.findings, r.field(service, memoryField), memory), r.beyond.cpus(r.findings, r.field(service, cpusField), cpus)
 }
 
-func (r *reading) memory(f field, memory int64) int64 {
+// memory holds what a service asks for against the ceiling, to which it is cut.
+func (c Config) memory(found *findings, f field, memory int64) int64 {
+	most := cmp.Or(c.Memory, maxMemory)
 	switch {
 	case memory != 0 && memory < minMemory:
-		r.wrong(f, "Write 6m or more", "a container needs 6m at least")
-	case memory > r.beyond.maxMemory():
-		r.findings.LeaveOut(f.service, f.path+" is cut to "+size(r.beyond.maxMemory()), "it is the most that a service gets")
-		return r.beyond.maxMemory()
+		found.wrong(f, "Write 6m or more", "a container needs 6m at least")
+	case memory > most:
+		found.LeaveOut(f.service, f.path+" is cut to "+size(most), "it is the most that a service gets")
+		return most
 	}
 	return memory
 }
 
-func (r *reading) cpus(f field, cpus float64) float64 {
+// cpus is as memory.
+func (c Config) cpus(found *findings, f field, cpus float64) float64 {
+	most := cmp.Or(c.CPUs, maxCPUs)
 	// compose-go keeps 32 bits, which print badly.
 	cpus = math.Round(cpus*1000) / 1000
 	switch {
 	case math.IsNaN(cpus) || cpus < 0 || cpus != 0 && cpus < minCPUs:
-		r.wrong(f, "Write 0.01 or more", "a container needs 0.01 at least")
-	case cpus > r.beyond.maxCPUs():
-		r.findings.LeaveOut(f.service, fmt.Sprintf("%s is cut to %v", f.path, r.beyond.maxCPUs()), "it is the most that a service gets")
-		return r.beyond.maxCPUs()
+		found.wrong(f, "Write 0.01 or more", "a container needs 0.01 at least")
+	case cpus > most:
+		found.LeaveOut(f.service, fmt.Sprintf("%s is cut to %v", f.path, most), "it is the most that a service gets")
+		return most
 	}
 	return cpus
 }

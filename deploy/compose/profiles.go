@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"vitrine/deployments/repoconfig"
 )
 
 // choose decides which services are deployed: those without a profile, as docker compose does where none is asked for, and those that
@@ -50,7 +52,7 @@ func (r *reading) choose() {
 // named reports whether .vitrine.yml speaks of the service.
 func (r *reading) named(service string) bool {
 	_, ok := r.config.Services[service]
-	return ok
+	return ok || slices.ContainsFunc(r.config.Init, func(j repoconfig.Job) bool { return j.Service == service })
 }
 
 func (s *service) value(name string) any {

@@ -37,7 +37,7 @@ func (r *reading) publish(project *types.Project) {
 			public++
 		}
 	}
-	if public == 0 && len(r.findings.wrong) == 0 {
+	if public == 0 && len(r.findings.all) == 0 {
 		r.findings.refuse(r.at("services"), "public", fmt.Sprintf("Add `ports:` with the container's port to the one that answers HTTP, such as "+
 			"`ports: [\"8080\"]`, or services.%s.port to %s", r.order[0], repoconfig.FileName), "no service has a port that a browser can be shown")
 	}

@@ -65,6 +65,26 @@ func (r *Reader) Check(ctx context.Context, dir string) (deployments.Stack, erro
 	return r.read(ctx, dir, deployments.Values{}, &interpolator{variable: standingIn(nil), lenient: true}, true)
 }
 
+// declared returns values that stand for what .vitrine.yml declares, and has them looked up.
+func (in *interpolator) declared(env map[string]deployments.Declaration) map[string]string {
+	values := map[string]string{}
+	for name, d := range env {
+		switch {
+		case d.Value != nil:
+			values[name] = *d.Value
+		case d.Generate > 0:
+			values[name] = strings.Repeat("0", d.Generate)
+		default:
+			values[name] = assumed
+		}
+		if d.Required != "" {
+			in.require(name)
+		}
+	}
+	in.variable = standingIn(values)
+	return values
+}
+
 // standingIn has a value for each of Vitrine's own variables.
 func standingIn(vars map[string]string) lookup {
 	return func(name string) (string, bool) {
@@ -94,7 +114,10 @@ func (r *Reader) read(ctx context.Context, dir string, v deployments.Values, in 
 		return deployments.Stack{}, err
 	}
 	if lone {
-		return readDockerfile(files, config, names[0], v)
+		return readDockerfile(files, config, r.config, names[0], v)
+	}
+	if forgiving {
+		v.Env = in.declared(config.Env)
 	}
 	in.project = projectName(v.Own)
 	return newReading(files, in, path.Dir(names[0]), reading{config: config, beyond: r.config, vars: v.All(), args: v.Own, forgiving: forgiving}).read(ctx, dir, names)

@@ -45,8 +45,8 @@ func (r *reading) read(ctx context.Context, dir string, files []string) (deploym
 	if r.failed != nil {
 		return deployments.Stack{}, r.failed
 	}
-	if err := r.findings.fault(); err != nil {
-		return deployments.Stack{}, err
+	if project == nil {
+		return deployments.Stack{}, r.findings.fault()
 	}
 	for _, name := range r.order {
 		r.translate(name, project)
@@ -54,6 +54,7 @@ func (r *reading) read(ctx context.Context, dir string, files []string) (deploym
 	r.linked(project)
 	r.dependencies()
 	r.publish(project)
+	configure(&r.stack, r.config, r.beyond, r.findings)
 	r.count()
 	r.mergeNetworks()
 	if r.failed != nil {
@@ -93,16 +94,18 @@ func (r *reading) admit(ctx context.Context, dir string, files []string) *types.
 		}
 		return nil
 	}
-	r.hold()
-	if len(r.findings.wrong) > 0 {
+	incomplete := len(r.findings.all) > 0
+	if !r.hold() || incomplete {
 		return nil
 	}
 	return r.load(ctx, dir)
 }
 
-// hold holds every part of the model that counts against the policy.
-func (r *reading) hold() {
+// hold holds every part of the model that counts against the policy. It reports whether what the policy admits can be loaded all the same, to find what
+// else is wrong.
+func (r *reading) hold() (loadable bool) {
 	p := policy.New(r.findings, r.beyond.LeaveOut)
+	loadable = true
 	seen := map[*document.Node]bool{}
 	for _, root := range r.roots {
 		if !seen[root] {
@@ -118,7 +121,7 @@ func (r *reading) hold() {
 				p.Service(name, part.node)
 			}
 			r.securityOptions(name, part.node.Get("security_opt"))
-			r.portRanges(name, part.node.Get("ports"))
+			loadable = r.portRanges(name, part.node.Get("ports")) && loadable
 		}
 		if strings.HasPrefix(name, "x-") { // compose-go would take it for an extension and lose it
 			r.findings.refuse(r.at("services", name), "names", "Give it another", fmt.Sprintf("services.%s: a name must not begin with x-", shown(name)))
@@ -131,9 +134,11 @@ func (r *reading) hold() {
 		for _, m := range s.misled {
 			if m.message != "" && (m.service == "" || seen[s.root.Get("services").Get(m.service)]) {
 				r.findings.refuse(m.at, "variables", "", m.message)
+				loadable = false
 			}
 		}
 	}
+	return loadable
 }
 
 // securityOptions lets the one through that holds anyway.
@@ -154,10 +159,10 @@ func (r *reading) securityOptions(service string, options *document.Node) {
 
 var portRange = regexp.MustCompile(`(\d+)-(\d+)`)
 
-// portRanges keeps compose-go from writing out long ranges, or many.
-func (r *reading) portRanges(service string, ports *document.Node) {
+// portRanges keeps compose-go from writing out long ranges, or many, and reports whether all is well.
+func (r *reading) portRanges(service string, ports *document.Node) bool {
 	const most = 100
-	count := 0
+	count, ok := 0, true
 	for i, p := range items(ports) {
 		width := 1
 		for _, span := range portRange.FindAllStringSubmatch(p.Text, -1) {
@@ -170,13 +175,15 @@ func (r *reading) portRanges(service string, ports *document.Node) {
 		if count += width; count > most {
 			r.findings.refuse(spot{ports.File, ports.Line}, "ports", "Name the one that answers HTTP",
 				fmt.Sprintf("services.%s.ports: there are more than %d of them", service, most))
-			return
+			return false
 		}
 		if _, err := types.ParsePortConfig(p.Text); err != nil && p.Kind == document.Scalar {
 			r.findings.refuse(spot{p.File, p.Line}, "ports", "Write the container's, such as \"8080\"",
 				fmt.Sprintf("services.%s.ports[%d]: %q is no port", service, i, shown(p.Text)))
+			ok = false
 		}
 	}
+	return ok
 }
 
 // at returns where a place of the model is written: of all files that say something of it, the one that leads deepest, and of these the one that
@@ -204,13 +211,6 @@ func (r *reading) at(path ...string) spot {
 		try(root, path, root.Line)
 	}
 	return best
-}
-
-// A field is a place in a service that a finding is about.
-type field struct {
-	service string
-	path    string // "volumes[3]"; empty for the service itself
-	at      spot
 }
 
 func (r *reading) field(service, path string) field {
@@ -252,14 +252,8 @@ func (r *reading) item(service, list string, i, all int, target string) field {
 	return f
 }
 
-// wrong adds a finding about a field of a service. instead says what to write, and may be empty.
 func (r *reading) wrong(f field, instead, format string, args ...any) {
-	at, rule := "services."+f.service, "service"
-	if f.path != "" {
-		at += "." + f.path
-		rule, _, _ = strings.Cut(f.path, "[")
-	}
-	r.findings.refuse(f.at, rule, instead, at+": "+fmt.Sprintf(format, args...))
+	r.findings.wrong(f, instead, format, args...)
 }
 
 // mergeNetworks notes that the stack's own networks become one.

@@ -54,6 +54,9 @@ func (ps problems) fault() error {
 	for _, p := range ps[:min(len(ps), maxListed)] {
 		f.Excerpt = append(f.Excerpt, p.String())
 	}
+	for _, p := range ps {
+		f.Violations = append(f.Violations, deployments.Violation{File: p.file, Line: p.line, Column: p.column, Rule: "configuration", Message: p.text})
+	}
 	if more := len(ps) - maxListed; more > 0 {
 		f.Excerpt = append(f.Excerpt, fmt.Sprintf("and %d more", more))
 	}

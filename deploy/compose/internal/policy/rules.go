@@ -253,7 +253,7 @@ func (r *Rule) Strip(model any) {
 	switch v := model.(type) {
 	case map[string]any:
 		for name, value := range v {
-			if sub := r.under(name); sub == nil || sub.dropped != "" {
+			if sub := r.under(name); sub == nil || sub.dropped != "" || strings.HasPrefix(name, "x-") {
 				delete(v, name)
 			} else {
 				sub.Strip(value)
