@@ -111,11 +111,7 @@ func (v view) leaving() string {
 func (v view) ready() string {
 	d := v.Live
 	var b strings.Builder
-	b.WriteString("### Preview: ready")
-	if took := d.LiveAt.Sub(d.CreatedAt); !d.LiveAt.IsZero() && took >= 0 {
-		b.WriteString(" in " + seconds(took))
-	}
-	b.WriteString("\n| Service | Open | Answers | Commit |\n| --- | --- | --- | --- |\n")
+	b.WriteString("### Preview: " + state(*d) + "\n| Service | Open | Answers | Commit |\n| --- | --- | --- | --- |\n")
 	for i, s := range rows(d.Services) {
 		open, answer := "", ""
 		if s.Host != "" {
@@ -125,6 +121,8 @@ func (v view) ready() string {
 			open = "**" + open + "**"
 		}
 		switch {
+		case down(*d, s.Name):
+			answer = "nothing"
 		case s.Answer >= http.StatusInternalServerError:
 			answer = "up, answers " + strconv.Itoa(s.Answer)
 		case s.Answer != 0:
@@ -133,6 +131,9 @@ func (v view) ready() string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", text(s.Name), open, answer, code(d.Source.ShortSHA()))
 	}
 	b.WriteString(lastLines(d.Services) + "\n")
+	for _, f := range d.Condition.Trouble() {
+		b.WriteString(trouble(f))
+	}
 	if v.Bookmark != "" {
 		fmt.Fprintf(&b, "Bookmark for this branch: [%s](%s).\n", v.Bookmark, v.url(v.Bookmark))
 	}
@@ -154,6 +155,56 @@ func lastLines(services []deployments.ServiceState) string {
 		}
 	}
 	return b.String()
+}
+
+// state says in a few words how a live deployment fares.
+func state(d deployments.Deployment) string {
+	var names []string
+	for _, f := range d.Condition.Trouble() {
+		if f.Service != "" {
+			names = append(names, text(f.Service))
+		}
+	}
+	took := d.LiveAt.Sub(d.CreatedAt)
+	switch {
+	case len(d.Condition.Crashing) == 1:
+		return names[0] + " is crashing"
+	case len(d.Condition.Crashing) > 1:
+		return strings.Join(names, ", ") + " are crashing"
+	case len(names) > 0:
+		return names[0] + " does not run any more"
+	case d.Condition.Fault != nil:
+		return "does not run any more"
+	case d.LiveAt.IsZero() || took < 0:
+		return "ready"
+	}
+	return "ready in " + seconds(took)
+}
+
+// down reports whether a service has backends and none of them answers.
+func down(d deployments.Deployment, service string) bool {
+	var urls []string
+	for _, b := range d.Backends {
+		if b.Service == service {
+			urls = append(urls, b.URL)
+		}
+	}
+	return len(urls) > 0 && len(d.Condition.Up(urls)) == 0
+}
+
+// trouble is a paragraph on what is wrong with something that is live, with the last lines.
+func trouble(f deployments.Fault) string {
+	s := sentence(f.Reason) + "\n"
+	switch {
+	case f.Kind == deployments.FaultRun: // its reason goes on from its name
+		s = code(f.Service) + " " + s
+	case f.Service != "":
+		s = code(f.Service) + ": " + s
+	}
+	if len(f.Excerpt) > 0 {
+		s += fence(f.Excerpt) + "\n"
+	}
+	return s + "\n"
 }
 
 // timeline is the folded line with how long each phase took.

@@ -60,6 +60,14 @@ func liveOne() *deployments.Deployment {
 	return d
 }
 
+// troubled is liveOne in another condition than a good one.
+func troubled(c deployments.Condition) *deployments.Deployment {
+	d := liveOne()
+	d.Backends = []deployments.Backend{{Service: "web", URL: "http://10.213.0.3:8080"}, {Service: "api", URL: "http://10.213.0.4:8080"}}
+	d.Condition = c
+	return d
+}
+
 func before() *deployments.Deployment {
 	d := liveOne()
 	d.ID, d.Generation, d.Source.SHA = 6, 1, oldSHA
@@ -100,6 +108,20 @@ func reports() map[string]deployments.PendingReport {
 			d.LiveAt = testNow.Add(870 * time.Millisecond)
 			return d
 		}()},
+		"crashing": {Environment: environment42(settled), Latest: liveOne(), Live: troubled(deployments.Condition{
+			Crashing: []deployments.Fault{{
+				Kind: deployments.FaultRun, Service: "api", Excerpt: []string{"panic: no database", "```", "goroutine 1 [running]:"},
+				Reason: "is crashing: restarted 5 times within 10 minutes; the last time it exited with status 2",
+			}},
+			Down: []string{"http://10.213.0.4:8080"},
+		})},
+		"crashing-both": {Environment: environment42(settled), Latest: liveOne(), Live: troubled(deployments.Condition{
+			Crashing: []deployments.Fault{{Kind: deployments.FaultRun, Service: "api", Reason: "is crashing"}, {Kind: deployments.FaultRun, Service: "web", Reason: "is crashing"}},
+		})},
+		"down": {Environment: environment42(settled), Latest: liveOne(), Live: troubled(deployments.Condition{
+			Fault: &deployments.Fault{Kind: deployments.FaultStart, Service: "web", Reason: "nothing listens on port 8080 (looked for 60 s)"},
+			Down:  []string{"http://10.213.0.3:8080"},
+		})},
 		"failed-build": {Environment: failed, Live: before(), Latest: failedWith(deployments.Fault{
 			Kind: deployments.FaultBuild, Service: "api", Where: "api/Dockerfile:12", Reason: "`RUN npm ci` exited 1 after 8.1 s",
 			Excerpt: []string{"npm error Missing: left-pad@1.3.0 from lock file"},
@@ -156,7 +178,7 @@ func TestRenderNothing(t *testing.T) {
 func TestWorthAComment(t *testing.T) {
 	want := map[string]bool{
 		"queued": false, "fetching": false, "building": true, "building-again": true, "superseded": true, "waiting": true, "waiting-live": true, "ready-unconfirmed": true, "removing-waiting": false,
-		"ready": true, "ready-plain": true, "failed-build": true, "failed-start": true, "failed-config": true, "nothing": false,
+		"ready": true, "ready-plain": true, "crashing": true, "crashing-both": true, "down": true, "failed-build": true, "failed-start": true, "failed-config": true, "nothing": false,
 		"removing": false, "gone-closed": false, "gone-merged": false, "gone-expired": false, "gone-destroy": false,
 	}
 	for name, report := range reports() {
@@ -194,6 +216,15 @@ func TestRenderIsHarmless(t *testing.T) {
 				}
 				if d.Fault != nil {
 					d.Fault.Service, d.Fault.Where, d.Fault.Reason, d.Fault.Excerpt = s, s, s, []string{s, s}
+				}
+			}
+			if r.Live != nil {
+				c := &r.Live.Condition
+				for i := range c.Crashing {
+					c.Crashing[i] = deployments.Fault{Kind: deployments.FaultRun, Service: s, Reason: s, Excerpt: []string{s, s}}
+				}
+				if c.Fault != nil {
+					c.Fault = &deployments.Fault{Kind: deployments.FaultStart, Service: s, Reason: s, Excerpt: []string{s, s}}
 				}
 			}
 			r.Environment.Title, r.Environment.Cause, r.Bookmark = s, s, ""

@@ -73,6 +73,7 @@ type Controller struct {
 	requests *tasks // by request
 	routing  *tasks // a single one
 	restores *tasks // by deployment
+	tellings *tasks // by deployment
 
 	mu       sync.Mutex
 	failures map[string]failure  // of work that has no row to count in, by what it is
@@ -85,8 +86,13 @@ type Controller struct {
 
 	liveDoubtful bool                // any live deployment may have stopped
 	stopped      map[int64]time.Time // deployments that have become live or that a container of has ended, and from when on they are looked after
-	sick         map[int64]string    // what the history said of live deployments that do not run
 	starting     map[int64]bool      // environments of which an attempt starts another version
+	incidents    []Incident          // what was heard of containers and not looked at yet
+	lost         bool                // the engine was, since then
+	resumed      map[int64]bool      // deployments whose Condition was taken over from a former process, where there was one
+
+	watching map[int64]*watched // by environment; only the dispatcher has it
+	faring   sync.Mutex         // held while a Condition changes
 }
 
 // A failure is how often something failed in a row, and when it may be tried again.
@@ -110,8 +116,9 @@ func NewController(c Config, p Ports) *Controller {
 		silent:   make(map[int64]time.Time),
 		guessed:  make(map[int64]int64),
 		stopped:  make(map[int64]time.Time),
-		sick:     make(map[int64]string),
 		starting: make(map[int64]bool),
+		resumed:  make(map[int64]bool),
+		watching: make(map[int64]*watched),
 	}
 }
 
@@ -123,6 +130,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	c.attempts, c.removals, c.pushes = newTasks(base, attemptsAtOnce), newTasks(base, atOnce), newTasks(base, pushesAtOnce)
 	c.reports, c.requests, c.routing, c.restores = newTasks(base, atOnce), newTasks(base, atOnce), newTasks(base, 1), newTasks(base, atOnce)
+	c.tellings = newTasks(base, atOnce)
 	c.routesFirst(ctx)
 	c.sweep(ctx, true)
 
@@ -145,7 +153,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	watching.Wait()
 	<-schedule.Stop().Done()
 	stop(errShutdown)
-	for _, t := range []*tasks{c.requests, c.attempts, c.pushes, c.removals, c.routing, c.restores, c.reports} {
+	for _, t := range []*tasks{c.requests, c.attempts, c.pushes, c.removals, c.routing, c.restores, c.tellings, c.reports} {
 		t.wait()
 	}
 	return nil
@@ -217,7 +225,7 @@ func breathe(ctx context.Context, d time.Duration) {
 func (c *Controller) startDue(ctx context.Context) (time.Time, error) {
 	next := soonest(c.Now().Add(time.Minute), c.nextRecall())
 	for _, start := range []func(context.Context) (time.Time, error){
-		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes, c.startRoutes, c.startRestores,
+		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes, c.startRoutes, c.startTellings, c.startRestores,
 	} {
 		at, err := start(ctx)
 		if err != nil {

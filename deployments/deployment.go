@@ -26,6 +26,8 @@ type Deployment struct {
 	Images      []Image
 	Plan        Plan
 	Services    []ServiceState
+	Backends    []Backend // where its public services answer, known once it is live
+	Condition   Condition // how it fares, where it is live
 	Timings     []Timing
 	CreatedAt   time.Time
 	EndedAt     time.Time // zero while it runs
@@ -116,9 +118,9 @@ type ServiceState struct {
 
 // A Backend is where a public service of a Deployment answers.
 type Backend struct {
-	Service string
-	URL     string // "http://10.213.0.3:8080"
-	Answer  int    // the HTTP status of the first GET /
+	Service string `json:"service"`
+	URL     string `json:"url"`    // "http://10.213.0.3:8080"
+	Answer  int    `json:"answer"` // the HTTP status of the first GET /
 	// Lines are the last ones that the service printed, where Answer is 500 or above.
-	Lines []string
+	Lines []string `json:"-"`
 }

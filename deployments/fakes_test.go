@@ -25,6 +25,9 @@ type world struct {
 
 	broken chan struct{} // takes the connection to the engine away
 	ended  chan int64    // has a container of a deployment end
+	hears  chan deployments.Incident
+	silent map[string]bool // the URLs of backends that do not answer
+	prints []string        // the last lines of every service
 
 	heads      map[string]deployments.Head  // what the forge says, by Origin.Key
 	there      map[int64]string             // what a deployment has at the engine: "network" or "containers"
@@ -71,7 +74,7 @@ var (
 
 func newWorld() *world {
 	return &world{
-		on: make(map[string]func(context.Context, string) error), broken: make(chan struct{}), ended: make(chan int64),
+		on: make(map[string]func(context.Context, string) error), broken: make(chan struct{}), ended: make(chan int64), hears: make(chan deployments.Incident), silent: make(map[string]bool),
 		heads: make(map[string]deployments.Head), there: make(map[int64]string),
 		states: make(map[int64]bool), checkouts: make(map[string]int),
 		engine: make(map[string]bool), registry: make(map[string]bool), routes: make(map[string]deployments.Route),
@@ -405,7 +408,7 @@ func (w *world) Restore(ctx context.Context, d deployments.Deployment) error {
 }
 
 // Watch implements [deployments.Runtime].
-func (w *world) Watch(ctx context.Context, connected func(), ended func(int64)) error {
+func (w *world) Watch(ctx context.Context, connected func(), happened func(deployments.Incident)) error {
 	if err := w.call(ctx, "Runtime.Watch", ""); err != nil {
 		return err
 	}
@@ -413,13 +416,44 @@ func (w *world) Watch(ctx context.Context, connected func(), ended func(int64)) 
 	for {
 		select {
 		case id := <-w.ended:
-			ended(id)
+			happened(deployments.Incident{Kind: deployments.Died, Deployment: id, Service: "web", Status: 1, At: time.Now()})
+		case i := <-w.hears:
+			i.At = time.Now()
+			happened(i)
 		case <-w.broken:
 			return errAway
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// Silent implements [deployments.Runtime].
+func (w *world) Silent(ctx context.Context, backends []deployments.Backend) (silent []deployments.Backend, err error) {
+	if err := w.call(ctx, "Runtime.Silent", ""); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range backends {
+		if w.silent[b.URL] {
+			silent = append(silent, b)
+		}
+	}
+	return silent, nil
+}
+
+// Logs implements [deployments.Runtime].
+func (w *world) Logs(ctx context.Context, q deployments.LogQuery, line func(deployments.LogLine) error) error {
+	if err := w.call(ctx, "Runtime.Logs", q.Environment); err != nil {
+		return err
+	}
+	for _, text := range w.prints[max(0, len(w.prints)-q.Tail):] {
+		if err := line(deployments.LogLine{At: time.Now(), Service: q.Service, Text: text}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Inventory implements [deployments.Runtime].

@@ -58,6 +58,7 @@ const (
 	FaultFetch   FaultKind = "fetch"             // the commit is not there
 	FaultBuild   FaultKind = "build"
 	FaultStart   FaultKind = "start"
+	FaultRun     FaultKind = "run" // of what was live
 )
 
 func (f *Fault) Error() string {

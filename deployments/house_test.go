@@ -341,3 +341,8 @@ func takes(d time.Duration) func(context.Context, string) error {
 		}
 	}
 }
+
+// failingWith returns what always fails with an error.
+func failingWith(err error) func(context.Context, string) error {
+	return func(context.Context, string) error { return err }
+}

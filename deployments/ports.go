@@ -44,6 +44,8 @@ type Environments interface {
 	Environment(ctx context.Context, id int64) (Environment, error)
 	// EnvironmentOf returns the one of an Origin.Key, or ErrNotFound.
 	EnvironmentOf(ctx context.Context, origin string) (Environment, error)
+	// EnvironmentNamed returns the one of a name, or ErrNotFound.
+	EnvironmentNamed(ctx context.Context, name string) (Environment, error)
 	// Due returns the environments that are due at the time now, the longest waiting first, at most limit, and when the first of those is due that are
 	// held back; the zero time for none.
 	Due(ctx context.Context, now time.Time, limit int) (due []Environment, next time.Time, err error)
@@ -77,6 +79,9 @@ type Attempts interface {
 	// Switch makes d live, in one transaction: its phase is Ready, the one before is Removing from the time given on, the generation is
 	// observed unless d is Unconfirmed, the hosts' records have a new revision, and an Event says so. It returns these records.
 	Switch(ctx context.Context, d Deployment, backends []Backend, removeOldAt time.Time) ([]Route, error)
+	// Fare records how a live deployment fares and returns the records of its hosts, each with the backends that answer, or without any: then the lobby
+	// does. A record that is like that already keeps its revision. What is not live is refused with ErrSuperseded.
+	Fare(ctx context.Context, id int64, c Condition) ([]Route, error)
 	// Settle ends an attempt that did not get ready. With phase Failed, or Ready where the commit was live already, the generation is observed unless
 	// d is Unconfirmed, and an Event says why; with Superseded or Cancelled it stays due.
 	Settle(ctx context.Context, d Deployment) error
@@ -230,9 +235,14 @@ type Runtime interface {
 	// says. It is called for whatever has become live, and again whenever something of it may have stopped, but never while Up works on the same state;
 	// what runs goes on. It returns ErrNotFound where something of the plan is not there any more, and a Fault where a service does not come up again.
 	Restore(ctx context.Context, d Deployment) error
-	// Watch follows what happens to containers of ours. connected is called once whatever comes next will be told, and ended for each deployment, or
-	// state, that a container of has ended, neither of them side by side. It returns when the connection is lost, or ctx is done.
-	Watch(ctx context.Context, connected func(), ended func(deploymentOrState int64)) error
+	// Watch follows what happens to containers of ours. connected is called once whatever comes next will be told, and happened for each Incident,
+	// neither of them side by side. What Runtime itself stops, and what ends with the engine, is no Incident. It returns when the connection is lost,
+	// or ctx is done.
+	Watch(ctx context.Context, connected func(), happened func(Incident)) error
+	// Silent returns those of the backends that do not answer. An engine that does not answer either is an Unavailable.
+	Silent(ctx context.Context, backends []Backend) ([]Backend, error)
+	// Logs hands on what containers of ours print and printed, as the query says, and returns the first error of line. It is not called side by side.
+	Logs(ctx context.Context, q LogQuery, line func(LogLine) error) error
 	// Inventory returns the deployments and states that something outside carries the label of.
 	Inventory(ctx context.Context) (Inventory, error)
 }

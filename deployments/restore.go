@@ -14,6 +14,8 @@ const (
 	// lull is how long the engine is left alone after a container has ended. It starts again what died; and where it ended the container because it is
 	// about to stop itself, what is started meanwhile may never start again (moby/moby#50040).
 	lull = 3 * time.Second
+	// secondLook is how long after a service has not come up again it is looked after once more.
+	secondLook = 30 * time.Second
 	// restoring begins the names of the work of bringing a deployment back.
 	restoring = "restore deployment "
 )
@@ -27,7 +29,8 @@ func (c *Controller) watch(ctx context.Context) {
 			c.outcome(ctx, what, nil)
 			c.forgetFailures(restoring)
 			c.doubtLive()
-		}, func(deployment int64) { c.doubtDeployment(deployment, c.Now().Add(lull)) })
+		}, c.heard)
+		c.forgetIncidents()
 		c.outcome(ctx, what, err)
 		breathe(ctx, min(c.held(what).Sub(c.Now()), longestUnfollowed))
 	}
@@ -106,53 +109,37 @@ func (c *Controller) toRestore(owned []Deployment) map[int64]time.Time {
 }
 
 // restore brings a live deployment back to what its record says. Where that cannot be done without its images being deployed anew, this is asked for.
+// Meanwhile visitors of what does not answer are sent to the lobby.
 func (c *Controller) restore(ctx context.Context, what string, id int64) {
 	d, err := c.Store.Deployment(ctx, id)
 	if err == nil && c.stackHeld(d.Environment) {
 		return // the attempt looks after it when it ends
 	}
 	if err == nil && d.Phase == Ready {
-		err = c.Runtime.Restore(ctx, d)
+		c.resume(d)
+		if err = c.reroute(ctx, d, false); err == nil {
+			err = c.Runtime.Restore(ctx, d)
+		}
 	}
 	if errors.Is(err, ErrNotFound) {
 		c.Log.Info("something of a live deployment is not there any more", "deployment", id, "error", err)
-		err = c.redeploy(ctx, d)
+		c.outcome(ctx, what, c.redeploy(ctx, d))
+		return
 	}
 	fault := FaultOf(err)
 	if fault == nil && c.outcome(ctx, what, err) > 0 && err != nil {
 		c.doubtDeployment(id, c.Now())
 		return
 	}
-	if ctx.Err() == nil {
-		c.tellOfFault(ctx, d, fault)
+	if ctx.Err() != nil || d.Phase != Ready {
+		return
 	}
-}
-
-// tellOfFault says in the history, once, that a live deployment does not run any more and why, or that it runs again. The user has to mend it.
-func (c *Controller) tellOfFault(ctx context.Context, d Deployment, fault *Fault) {
-	text := ""
+	c.fare(ctx, id, func(now *Condition) { now.Fault = fault })
+	if err := c.reroute(ctx, d, true); err != nil && ctx.Err() == nil {
+		c.Log.Warn("look which backends answer", "deployment", id, "error", err)
+	}
 	if fault != nil {
-		text = "does not run any more: " + fault.Error()
+		// It may come up later than it was given time for, without another word of the engine.
+		c.doubtDeployment(id, c.Now().Add(secondLook))
 	}
-	c.mu.Lock()
-	before := c.sick[d.ID]
-	if text == "" {
-		delete(c.sick, d.ID)
-	} else {
-		c.sick[d.ID] = text
-	}
-	c.mu.Unlock()
-	if text == before {
-		return
-	}
-	if text == "" {
-		text = "runs again"
-	}
-	c.Log.Warn("live deployment", "deployment", d.ID, "event", text)
-	e, err := c.Store.Environment(ctx, d.Environment)
-	if err != nil {
-		c.Log.Error("read the environment of a deployment", "deployment", d.ID, "error", err)
-		return
-	}
-	c.tell(ctx, e.Origin, text)
 }

@@ -30,4 +30,5 @@ const (
 	HostFailed   HostStatus = "failed"
 	HostExpired  HostStatus = "expired" // gone, whatever the reason
 	HostReady    HostStatus = "ready"
+	HostDown     HostStatus = "down" // live, and nothing of it answers
 )

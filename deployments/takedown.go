@@ -69,7 +69,7 @@ func (c *Controller) clear(ctx context.Context, d Deployment) error {
 	c.pushes.stop(d.ID, removed)
 	c.restores.stop(d.ID, removed)
 	c.mu.Lock()
-	delete(c.sick, d.ID)
+	delete(c.resumed, d.ID)
 	c.mu.Unlock()
 	if err := c.Runtime.Down(ctx, d.ID); err != nil {
 		return away("the Docker engine", fmt.Errorf("remove deployment %d: %w", d.ID, err))

@@ -112,7 +112,7 @@ func (s *server) openEngine(ctx context.Context) error {
 	}
 	s.add(s.builder.Close)
 	if s.runtime, err = docker.New(docker.Config{
-		Host: s.DockerHost, Instance: s.store.Instance(), Rule: rule, Log: s.log,
+		Host: s.DockerHost, Instance: s.store.Instance(), Rule: rule, LogDir: filepath.Join(s.Data, "output"), Log: s.log,
 	}); err != nil {
 		return err
 	}

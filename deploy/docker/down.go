@@ -181,12 +181,14 @@ func together[T any](ctx context.Context, items []T, do func(context.Context, T)
 func (r *Runtime) removeContainer(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
+	r.stopped.Store(id, true)
 	if err := r.client.ContainerStop(ctx, id, container.StopOptions{}); err != nil && !errdefs.IsNotFound(err) {
 		if ctx.Err() != nil {
 			return fmt.Errorf("stop container %s: %w", id, err)
 		}
 		r.log.Warn("container does not stop and is killed", "container", id, "error", err)
 	}
+	r.keepOutput(ctx, id)
 	err := r.client.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	if errdefs.IsConflict(err) { // somebody else is removing it
 		return r.removed(ctx, id)

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -43,22 +42,6 @@ func newOutage(t *testing.T, options ...enginetest.Option) *outage {
 		}
 	})
 	return &outage{bench: &bench{Runtime: r, t: t, engine: e}, host: host}
-}
-
-// live brings the stack up and returns the deployment as it is recorded.
-func (o *outage) live(id int64, stack deploy.Stack) (deployments.Deployment, map[string]deployments.Backend) {
-	o.t.Helper()
-	d := o.deployment(id, stack)
-	d.Plan = o.plan(d, stack)
-	backends, err := o.Up(o.t.Context(), d, d.Plan, o.progress)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	of := make(map[string]deployments.Backend, len(backends))
-	for _, b := range backends {
-		of[b.Service] = b
-	}
-	return d, of
 }
 
 // waitsFor fails unless err names the neighbour.
@@ -266,63 +249,39 @@ func TestFrozenEngine(t *testing.T) {
 	case <-time.After(2 * makeTimeout):
 		t.Error("an engine that never answers holds Up up")
 	}
-	waitsFor(t, o.Watch(t.Context(), func() { t.Error("a frozen engine counts as connected") }, func(int64) {}), neighbourEngine)
+	waitsFor(t, o.Watch(t.Context(), func() { t.Error("a frozen engine counts as connected") }, func(deployments.Incident) {}), neighbourEngine)
 	o.host.Thaw()
 	if err := o.Down(t.Context(), d.ID); err != nil {
 		t.Error(err)
 	}
 }
 
-// until waits for the condition.
-func (o *outage) until(what string, holds func() bool) {
-	o.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			o.t.Fatalf("never came: %s", what)
-		}
-	}
-}
-
-func TestWatch(t *testing.T) {
+// Containers that end with the engine are not told of, and what happens once it is back is.
+func TestWatchOverRestart(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	connected, told, lost := make(chan struct{}, 1), make(chan int64, 100), make(chan error, 1)
-	watch := func() {
-		lost <- o.Watch(ctx, func() { connected <- struct{}{} }, func(id int64) { told <- id })
-	}
-	stack := deploy.Stack{Services: []deploy.Service{web("web")}}
-	first, _ := o.live(1, stack)
-	second, _ := o.live(2, stack)
-	go watch()
-	<-connected
-	if err := o.client.ContainerKill(t.Context(), o.inspect(second, "web").ID, "KILL"); err != nil {
-		t.Fatal(err)
-	}
-	if id := <-told; id != 2 {
-		t.Errorf("deployment %d has ended, want 2", id)
-	}
+	w := o.watch()
+	d, _ := o.live(1, deploy.Stack{Services: []deploy.Service{web("web")}})
 	o.host.Stop()
-	waitsFor(t, <-lost, neighbourEngine)
-	waitsFor(t, o.Watch(ctx, func() { t.Error("no engine, and connected") }, func(int64) {}), neighbourEngine)
+	waitsFor(t, <-w.lost, neighbourEngine)
+	for len(w.heard) > 0 {
+		if i := <-w.heard; i.Kind == deployments.Died {
+			t.Errorf("the end of the engine was told as %+v", i)
+		}
+	}
+	waitsFor(t, o.Watch(t.Context(), func() { t.Error("no engine, and connected") }, func(deployments.Incident) {}), neighbourEngine)
 	o.host.Restart()
-	for len(told) > 0 {
-		<-told
-	}
-	go watch()
-	<-connected
-	if err := o.Restore(t.Context(), first); err != nil {
+	w = o.watch()
+	if err := o.Restore(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.client.ContainerStop(t.Context(), o.inspect(first, "web").ID, container.StopOptions{}); err != nil {
+	if err := o.client.ContainerStop(t.Context(), o.inspect(d, "web").ID, container.StopOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if id := <-told; id != 1 {
-		t.Errorf("deployment %d has ended, want 1", id)
-	}
+	w.hears(deployments.Died)
 	cause := errors.New("the server ends")
-	cancel(cause)
-	if err := <-lost; !errors.Is(err, cause) {
+	w.cancel(cause)
+	if err := <-w.lost; !errors.Is(err, cause) {
 		t.Errorf("got %v, want the cause of the cancellation", err)
 	}
 }

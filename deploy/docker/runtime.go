@@ -3,6 +3,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,11 @@ type Config struct {
 	Rule deployments.ImageRule
 	// StartTimeout is how long a service may take to come up where its stack does not say. Zero: 60 s.
 	StartTimeout time.Duration
-	Log          *slog.Logger // nil: nothing is logged
+	// LogDir is a folder for what removed containers had printed. Empty: that is not kept.
+	LogDir string
+	// LogBudget bounds what is kept of one environment, LogBudgetTotal what is kept of all, in bytes. Zero: 16 MiB and 512 MiB.
+	LogBudget, LogBudgetTotal int64
+	Log                       *slog.Logger // nil: nothing is logged
 }
 
 // A Runtime runs deployments on one engine. Its methods may be called side by side.
@@ -43,7 +48,9 @@ type Runtime struct {
 	startTimeout time.Duration
 	log          *slog.Logger
 	patience     patience
+	archive      archive
 	removing     sync.Map     // the deployments, int64, that Down is removing
+	stopped      sync.Map     // the IDs or names of containers that this Runtime stops, until they start again or are gone
 	processors   atomic.Int64 // that the engine has; 0 where it is to be asked
 }
 
@@ -68,7 +75,16 @@ func New(c Config) (*Runtime, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Runtime{client: engine, door: door, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, log: log, patience: defaultPatience()}, nil
+	r := &Runtime{
+		client: engine, door: door, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, log: log, patience: defaultPatience(),
+		archive: archive{
+			dir: c.LogDir, each: cmp.Or(c.LogBudget, defaultLogBudget), total: cmp.Or(c.LogBudgetTotal, defaultLogBudgetTotal),
+		},
+	}
+	if err := r.archive.clear(); err != nil {
+		return nil, errors.Join(fmt.Errorf("clear %s: %w", c.LogDir, err), r.Close())
+	}
+	return r, nil
 }
 
 // Close ends the connections to the engine. What runs there goes on.

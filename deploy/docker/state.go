@@ -88,6 +88,7 @@ func (s *start) makeWay(ctx context.Context, svc *service) error {
 	return together(ctx, svc.Stops, func(ctx context.Context, name string) error {
 		ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 		defer cancel()
+		s.stopped.Store(name, true)
 		if err := s.client.ContainerStop(ctx, name, container.StopOptions{}); err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("stop container %s, whose place %s takes: %w", name, svc.Name, err)
 		}

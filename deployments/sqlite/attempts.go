@@ -12,7 +12,7 @@ import (
 )
 
 const deploymentColumns = `id, environment_id, generation, source, phase, reason, fault, subnet, images, plan, services, timings,
-	created_at, ended_at, live_at, pushed_at, remove_at, state, ran`
+	backends, condition, created_at, ended_at, live_at, pushed_at, remove_at, state, ran`
 
 // running is the condition of an attempt that is Phase.Running.
 const running = `phase IN ('queued', 'fetching', 'building', 'starting')`
@@ -20,7 +20,7 @@ const running = `phase IN ('queued', 'fetching', 'building', 'starting')`
 func scanDeployment(row row) (d deployments.Deployment, err error) {
 	err = row.Scan(&d.ID, &d.Environment, &d.Generation, document{&d.Source}, &d.Phase, &d.Reason, document{&d.Fault}, network{&d.Subnet},
 		document{&d.Images}, (*[]byte)(&d.Plan.JSON), document{&d.Services}, document{&d.Timings},
-		instant{&d.CreatedAt}, instant{&d.EndedAt}, instant{&d.LiveAt}, instant{&d.PushedAt}, instant{&d.RemoveAt}, &d.State, document{&d.Ran})
+		document{&d.Backends}, document{&d.Condition}, instant{&d.CreatedAt}, instant{&d.EndedAt}, instant{&d.LiveAt}, instant{&d.PushedAt}, instant{&d.RemoveAt}, &d.State, document{&d.Ran})
 	return d, err
 }
 
@@ -40,10 +40,10 @@ func (t *tx) latest(ctx context.Context, environment int64) (*deployments.Deploy
 
 // putDeployment writes what an attempt may change. Images keep the digests that a push has recorded.
 func (t *tx) putDeployment(ctx context.Context, d deployments.Deployment) error {
-	const update = `UPDATE deployments SET source = ?, phase = ?, reason = ?, fault = ?, plan = ?, services = ?, timings = ?,
+	const update = `UPDATE deployments SET source = ?, phase = ?, reason = ?, fault = ?, plan = ?, services = ?, timings = ?, backends = ?,
 		ended_at = ?, live_at = ?, ran = ?, images = CASE WHEN pushed_at = 0 THEN ? ELSE images END WHERE id = ?`
 	return t.exec(ctx, update, document{d.Source}, d.Phase, d.Reason, document{d.Fault}, []byte(d.Plan.JSON), document{d.Services},
-		document{d.Timings}, at(d.EndedAt), at(d.LiveAt), document{d.Ran}, document{d.Images}, d.ID)
+		document{d.Timings}, document{d.Backends}, at(d.EndedAt), at(d.LiveAt), document{d.Ran}, document{d.Images}, d.ID)
 }
 
 // fence returns the environment and the stored state of an attempt, or deployments.ErrSuperseded where the attempt may not write any more: its
@@ -224,6 +224,7 @@ func (s *Store) Switch(
 			return err
 		}
 		d.Phase, d.Reason, d.Fault, d.EndedAt, d.LiveAt = deployments.Ready, "", nil, t.now, t.now
+		d.Backends = backends
 		if err := t.putDeployment(ctx, d); err != nil {
 			return err
 		}

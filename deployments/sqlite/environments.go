@@ -42,6 +42,18 @@ func (s *Store) EnvironmentOf(ctx context.Context, origin string) (e deployments
 	return e, nil
 }
 
+// EnvironmentNamed implements [deployments.Environments].
+func (s *Store) EnvironmentNamed(ctx context.Context, name string) (e deployments.Environment, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		e, err = one(ctx, t, scanEnvironment, `SELECT `+environmentColumns+` FROM environments WHERE name = ?`, name)
+		return err
+	})
+	if err != nil {
+		return e, fmt.Errorf("read environment %s: %w", name, err)
+	}
+	return e, nil
+}
+
 // Due implements [deployments.Environments].
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) (due []deployments.Environment, next time.Time, err error) {
 	const query = `SELECT ` + environmentColumns + ` FROM environments WHERE generation > observed AND not_before <= ? ORDER BY raised_at, id LIMIT ?`

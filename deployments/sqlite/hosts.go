@@ -216,6 +216,11 @@ func (t *tx) hostState(ctx context.Context, label string) (deployments.HostState
 	if r, err := t.record(ctx, label); err != nil || r.live() {
 		return deployments.HostState{Status: deployments.HostReady, Name: r.Identifier}, err
 	}
+	if e.Intent == deployments.Up {
+		if down, detail, err := t.outOf(ctx, e, h); err != nil || down {
+			return deployments.HostState{Status: deployments.HostDown, Name: e.Name, Detail: detail}, err
+		}
+	}
 	latest, err := t.latest(ctx, e.ID)
 	if err != nil {
 		return deployments.HostState{}, err

@@ -135,7 +135,10 @@ func (f *fixture) deploy(o deployments.Origin, services ...string) (deployments.
 	}
 	d := f.claim(o)
 	f.ok(f.Adopt(f.Context(), d, deployments.Head{Open: true, Source: f.of(o).Source()}))
-	must(f.Reserve(f.Context(), d.Environment, services))
+	d.Services = nil
+	for i, label := range must(f.Reserve(f.Context(), d.Environment, services)) {
+		d.Services = append(d.Services, deployments.ServiceState{Name: services[i], Host: label})
+	}
 	routes := must(f.Switch(f.Context(), d, backends(d, services...), f.clock.Now()))
 	return d, routes
 }

@@ -101,6 +101,8 @@ func noticeOf(s deployments.HostState) notice {
 	case deployments.HostFailed:
 		n.Title, n.Refresh = "This preview could not be built or started", 30
 		n.Hint = "A new push to the branch tries again."
+	case deployments.HostDown:
+		n.Title, n.Refresh = "This preview does not answer at the moment", 3
 	case deployments.HostExpired:
 		n.Code, n.Title = http.StatusGone, "This preview was removed"
 		n.Hint = ""

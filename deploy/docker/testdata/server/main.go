@@ -16,7 +16,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -74,6 +76,18 @@ func fillDisk(name string) error {
 		_, err = f.Write(zeros)
 	}
 	return err
+}
+
+// eaten is what was asked to be held in memory.
+var eaten [][]byte
+
+// eat takes memory, and every page of it in use.
+func eat(n int) {
+	b := make([]byte, n)
+	for i := 0; i < n; i += 4096 {
+		b[i] = 1
+	}
+	eaten = append(eaten, b)
 }
 
 func command(args []string) error {
@@ -148,6 +162,38 @@ func handler() http.Handler {
 		if r.Host != r.FormValue("host") || r.Header.Get("X-Forwarded-Proto") != r.FormValue("proto") {
 			http.NotFound(w, r)
 		}
+	})
+	mux.HandleFunc("/print", func(w http.ResponseWriter, r *http.Request) {
+		to := os.Stdout
+		if r.FormValue("to") == "err" {
+			to = os.Stderr
+		}
+		io.WriteString(to, r.FormValue("text"))
+	})
+	mux.HandleFunc("/long", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.FormValue("bytes"))
+		io.WriteString(os.Stdout, strings.Repeat("x", n)+"\n")
+	})
+	var sick atomic.Bool
+	mux.HandleFunc("/sick", func(http.ResponseWriter, *http.Request) { sick.Store(true) })
+	mux.HandleFunc("/well", func(http.ResponseWriter, *http.Request) { sick.Store(false) })
+	mux.HandleFunc("/healthy", func(w http.ResponseWriter, r *http.Request) {
+		if sick.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("/eat", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.FormValue("bytes"))
+		eat(n)
+	})
+	mux.HandleFunc("/work", func(w http.ResponseWriter, r *http.Request) {
+		d, _ := time.ParseDuration(r.FormValue("for"))
+		for began := time.Now(); time.Since(began) < d; {
+		}
+	})
+	mux.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.FormValue("status"))
+		os.Exit(n)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.ParseForm()
