@@ -54,7 +54,8 @@ type service struct {
 // A part is one place where a service is written. The first of a service's parts counts most.
 type part struct {
 	node *document.Node
-	line int // of its name
+	line int    // of its name
+	name string // which is another one than the service's where the service extends it
 }
 
 // A model is what one or several files say, merged.

@@ -34,6 +34,9 @@ func (r *reading) load(ctx context.Context, dir string) *types.Project {
 			delete(m, "profiles") // of those that are deployed all the same
 		}
 	}
+	if len(r.findings.all) > 0 {
+		complete(admitted)
+	}
 	details := types.ConfigDetails{
 		WorkingDir:  dir,
 		ConfigFiles: []types.ConfigFile{{Filename: r.findings.files[0], Config: admitted}},
@@ -67,6 +70,19 @@ func (r *reading) load(ctx context.Context, dir string) *types.Project {
 		r.findings.refuse(r.mentioned(u.Path.String()), "unsupported", "Remove it", fmt.Sprintf("%s is not supported yet", u.Path))
 	}
 	return project
+}
+
+// complete gives configs and secrets a source that have lost theirs to the policy, so that what else is wrong is found as well. What comes of it is
+// never deployed.
+func complete(admitted map[string]any) {
+	for _, section := range []string{"configs", "secrets"} {
+		all, _ := admitted[section].(map[string]any)
+		for _, value := range all {
+			if m, ok := value.(map[string]any); ok && m["file"] == nil && m["environment"] == nil && m["content"] == nil {
+				m["environment"] = "VITRINE_ENVIRONMENT"
+			}
+		}
+	}
 }
 
 // projectName returns a name that compose-go takes for the environment's.

@@ -32,7 +32,15 @@ func (a *assembly) merge(files []*source, chain []string) *model {
 			return err
 		})
 		for _, name := range next.order {
-			all.put(name, a.over(all.all[name], next.all[name], name))
+			switch above := next.all[name]; above.parts[0].node.Mark {
+			case document.Reset:
+				delete(all.all, name)
+				all.order = slices.DeleteFunc(all.order, func(other string) bool { return other == name })
+			case document.Overrides:
+				all.put(name, above)
+			default:
+				all.put(name, a.over(all.all[name], above, name))
+			}
 		}
 		all.roots = append(slices.Clone(next.roots), all.roots...)
 	}
@@ -210,7 +218,7 @@ func (a *assembly) service(s *source, name string, imported *model, chain []stri
 	var own part
 	for _, f := range fields(s.root.Get("services")) {
 		if f.Name == name {
-			own = part{f.Value, f.Line}
+			own = part{f.Value, f.Line, name}
 		}
 	}
 	result := &service{model: own.node.Plain(), parts: []part{own}}

@@ -84,6 +84,7 @@ func (r *reading) tmpfs(f field, target, options string) deploy.Tmpfs {
 			bytes, err := units.RAMInBytes(value)
 			if err != nil {
 				r.wrong(f, "Write one such as size=64m", "%q is no size", shown(value))
+				continue
 			}
 			t.Size = r.inMemory(f.service, "tmpfs", bytes)
 		case "mode":

@@ -118,7 +118,7 @@ func (r *reading) hold() (loadable bool) {
 		for _, part := range s.parts {
 			if !seen[part.node] {
 				seen[part.node] = true
-				p.Service(name, part.node)
+				p.Service(name, part.name, part.node)
 			}
 			r.securityOptions(name, part.node.Get("security_opt"))
 			loadable = r.portRanges(name, part.node.Get("ports")) && loadable

@@ -89,9 +89,11 @@ func (p *Policy) Top(root *document.Node) {
 	p.look(&rest, p.file, place{})
 }
 
-// Service looks at one service of a document, or at one that another extends.
-func (p *Policy) Service(name string, n *document.Node) {
-	p.look(n, p.file.fields["services"].each, place{}.field("services", false).field(name, true))
+// Service looks at what a document says of a service, under the name that is written there, which is another one where the service extends it.
+func (p *Policy) Service(name, written string, n *document.Node) {
+	at := place{}.field("services", false).field(written, true)
+	at.names[1] = name
+	p.look(n, p.file.fields["services"].each, at)
 }
 
 // look reports everything that the rule does not name, and everything that it drops.
@@ -138,11 +140,7 @@ func (p *Policy) leaveOut(here place, why string) {
 	case strings.HasPrefix(last, "x-"):
 		p.findings.LeaveOut("", "x-* is left out", why)
 	case here.names[0] == "services" && len(here.names) > 2:
-		field := here.names[2]
-		if last != field {
-			field += "." + last
-		}
-		p.findings.LeaveOut(here.names[1], field+" is left out", why)
+		p.findings.LeaveOut(here.names[1], ruleName(here.pattern)+" is left out", why)
 	default:
 		p.findings.LeaveOut("", here.text+" is left out", why)
 	}
