@@ -49,6 +49,7 @@ type source struct {
 type service struct {
 	model any // a mapping, or whatever stands in its place
 	parts []part
+	depth int // how many services it extends, one through the other
 }
 
 // A part is one place where a service is written. The first of a service's parts counts most.

@@ -37,10 +37,11 @@ func (r *reading) environment(service string, c types.ServiceConfig) map[string]
 		if !ok {
 			continue
 		}
-		if there, ok := r.there(f, name); ok && !there {
-			if file.Required {
-				r.findings.LeaveOut(service, "env_file "+shown(file.Path)+" is not in the repository", "the variables that the server has for it stand in")
-			}
+		there, ok := r.there(f, name)
+		if ok && !there && bool(file.Required) {
+			r.findings.LeaveOut(service, "env_file "+shown(file.Path)+" is not in the repository", "the variables that the server has for it stand in")
+		}
+		if !there {
 			continue
 		}
 		r.readVariables(name, file.Format, func(name string) (string, bool) { return r.variables.lookup(name) }, all, f.at)

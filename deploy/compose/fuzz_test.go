@@ -1,8 +1,11 @@
 package compose
 
 import (
+	"bytes"
 	"encoding/json"
-	"maps"
+	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -18,9 +21,16 @@ import (
 )
 
 // passes are the fields of a service that may be in a file that is read. The list is a second one on purpose.
-var passes = strings.Fields(`image build command entrypoint environment depends_on healthcheck expose ports volumes tmpfs working_dir user mem_limit
-	cpus deploy stop_signal stop_grace_period read_only networks security_opt tty stdin_open hostname container_name platform pull_policy develop
-	logging restart cap_drop init`)
+var passes = strings.Fields(`image build command entrypoint environment env_file label_file labels depends_on extends profiles links healthcheck expose
+	ports volumes configs secrets tmpfs working_dir user init mem_limit cpus shm_size ulimits scale deploy stop_signal stop_grace_period read_only cap_drop
+	networks security_opt tty stdin_open attach hostname domainname container_name platform pull_policy develop logging restart extra_hosts cpu_shares
+	cpu_quota cpu_period cpu_count cpu_percent mem_reservation memswap_limit pids_limit`)
+
+// harmless are further fields that pass with these values.
+var harmless = map[string][]string{
+	"privileged": {"false"}, "network_mode": {"bridge", "default"}, "ipc": {"private", "shareable"}, "cgroup": {"private"},
+	"oom_kill_disable": {"false"}, "use_api_socket": {"false"},
+}
 
 func FuzzRead(f *testing.F) {
 	archives, err := filepath.Glob("testdata/*.txtar")
@@ -38,8 +48,12 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	}
-	dir := f.TempDir()
-	for name, content := range map[string]string{"Dockerfile": "FROM scratch\n", "app/Dockerfile": "FROM scratch\n"} {
+	outside := f.TempDir()
+	dir := filepath.Join(outside, "checkout")
+	for name, content := range map[string]string{
+		"Dockerfile": "FROM scratch\n", "app/Dockerfile": "FROM scratch\n", "a.env": "A=1\n", "conf/a": "a", "b.yaml": "services: {b: {image: b, privileged: true}}\n",
+		"../canary": canary, "../.env": "CANARY=" + canary, "../compose.yaml": "services: {web: {image: " + canary + "}}",
+	} {
 		to := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			f.Fatal(err)
@@ -47,6 +61,9 @@ func FuzzRead(f *testing.F) {
 		if err := os.WriteFile(to, []byte(content), 0o644); err != nil {
 			f.Fatal(err)
 		}
+	}
+	if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
+		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), content, 0o644); err != nil {
@@ -63,36 +80,38 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		checkPassed(t, content)
+		checkPassed(t, content, stack)
 		checkStack(t, stack)
 	})
 }
 
-// checkPassed reads the file another way, and looks for what should not have passed.
-func checkPassed(t *testing.T, content []byte) {
+// checkPassed reads the file another way, and looks for what should not have passed. Services that stay out are not looked at, nor are files with
+// extends, include and tags, whose parts cannot be told apart here: the stack is what counts of these.
+func checkPassed(t *testing.T, content []byte, answer deployments.Stack) {
+	var stack deploy.Stack
+	if err := json.Unmarshal(answer.JSON, &stack); err != nil {
+		t.Fatal(err)
+	}
 	var file struct {
 		Services map[string]map[string]any `yaml:"services"`
-		Volumes  map[string]map[string]any `yaml:"volumes"`
-		Networks map[string]map[string]any `yaml:"networks"`
 		Rest     map[string]any            `yaml:",inline"`
 	}
 	if err := yaml.Unmarshal(content, &file); err != nil {
+		if bytes.Contains(content, []byte("!reset")) || bytes.Contains(content, []byte("!override")) {
+			return
+		}
 		t.Fatalf("read, but the YAML library does not: %v", err)
 	}
-	foreign := func(names []string, known ...string) {
-		for _, name := range names {
-			if !slices.Contains(known, name) && !strings.HasPrefix(name, "x-") {
-				t.Fatalf("%q passed", name)
-			}
+	for name := range file.Rest {
+		if !slices.Contains(strings.Fields("name version include volumes networks configs secrets"), name) && !strings.HasPrefix(name, "x-") {
+			t.Fatalf("%q passed", name)
 		}
 	}
-	foreign(slices.Collect(maps.Keys(file.Rest)), "name", "version")
-	for _, s := range file.Services {
-		foreign(slices.Collect(maps.Keys(s)), passes...)
-	}
-	for _, m := range []map[string]map[string]any{file.Volumes, file.Networks} {
-		for _, v := range m {
-			foreign(slices.Collect(maps.Keys(v)))
+	for _, s := range stack.Services {
+		for name, value := range file.Services[s.Name] {
+			if !slices.Contains(passes, name) && !strings.HasPrefix(name, "x-") && !slices.Contains(harmless[name], fmt.Sprint(value)) {
+				t.Fatalf("%q passed", name)
+			}
 		}
 	}
 }
@@ -115,16 +134,62 @@ func checkStack(t *testing.T, answer deployments.Stack) {
 				t.Fatalf("%+v", m)
 			}
 		}
+		for _, f := range s.Files {
+			if !path.IsAbs(f.Target) || f.Source != "" && !filepath.IsLocal(f.Source) || strings.Contains(string(f.Content), canary) {
+				t.Fatalf("%+v", f)
+			}
+		}
+		for name, value := range s.Environment {
+			if strings.Contains(value, canary) {
+				t.Fatalf("%s came from outside", name)
+			}
+		}
+		for label := range s.Labels {
+			if strings.HasPrefix(label, "vitrine.") {
+				t.Fatalf("the label %s passed", label)
+			}
+		}
 		if s.Image == "" && !slices.ContainsFunc(answer.Builds, func(b deployments.Build) bool { return b.Service == s.Name }) {
 			t.Fatalf("neither image nor build: %+v", s)
 		}
 	}
+	checkPlan(t, stack)
 	for _, b := range answer.Builds {
 		if !filepath.IsLocal(b.Context) || b.Inline == "" && !filepath.IsLocal(b.Dockerfile) {
 			t.Fatalf("%+v", b)
 		}
 	}
 }
+
+// checkPlan plans the stack with images that are made up. Whatever it says is either planned or a fault of the stack's author.
+func checkPlan(t *testing.T, stack deploy.Stack) {
+	in := deploy.PlanInput{
+		Instance: "fuzz", Environment: "shop-pr-42", Deployment: 1, Subnet: netip.MustParsePrefix("10.213.0.0/24"), Stack: stack, Images: map[string]deploy.Image{},
+	}
+	for _, s := range stack.Services {
+		in.Images[s.Name] = deploy.Image{ID: "sha256:" + strings.Repeat("0", 64)}
+	}
+	plan, err := deploy.NewPlan(in)
+	if err != nil {
+		if _, ok := errors.AsType[*deploy.StackError](err); !ok {
+			t.Fatalf("the plan fails otherwise than by the stack: %v", err)
+		}
+		return
+	}
+	for _, c := range plan.Containers {
+		if c.Labels[deploy.LabelInstance] != "fuzz" || c.Memory <= 0 || c.Memory > maxMemory || c.CPUs <= 0 || c.CPUs > maxCPUs {
+			t.Fatalf("%+v", c)
+		}
+		for _, m := range c.Mounts {
+			if plan.VolumeName(m.Volume) == "" {
+				t.Fatalf("%+v is no volume of the plan", m)
+			}
+		}
+	}
+}
+
+// canary lies beside the checkout, where nothing may be read.
+const canary = "canary-6f1d"
 
 func FuzzDockerfile(f *testing.F) {
 	for _, seed := range []string{

@@ -1,14 +1,18 @@
 package compose
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/schema"
 
+	"vitrine/deploy"
 	"vitrine/deploy/compose/internal/checkout"
 	"vitrine/deploy/compose/internal/policy"
 	"vitrine/deployments"
@@ -54,6 +58,18 @@ func TestSymbolicLinksAreNotFollowed(t *testing.T) {
 		"Dockerfile in a context": {map[string]string{"compose.yaml": "services: {web: {build: ., ports: [\"80\"]}}\n"},
 			map[string]string{"Dockerfile": filepath.Join(outside, "Dockerfile")},
 			"compose.yaml:1: services.web.build: Dockerfile is a symbolic link, which is not followed; name the file itself"},
+		"included": {map[string]string{"compose.yaml": "include: [a.yaml]\n" + file}, map[string]string{"a.yaml": filepath.Join(outside, "compose.yaml")},
+			"compose.yaml:1: a.yaml is a symbolic link, which is not followed; name the file itself"},
+		"extended": {map[string]string{"compose.yaml": "services: {web: {extends: {file: in/compose.yaml, service: web}}}\n"}, map[string]string{"in": outside},
+			"compose.yaml:1: in is a symbolic link, which is not followed; name the file itself"},
+		"variables": {map[string]string{"compose.yaml": "services: {web: {image: a, ports: [\"80\"], env_file: .env}}\n"}, map[string]string{".env": "/proc/self/environ"},
+			"compose.yaml:1: services.web.env_file: .env is a symbolic link, which is not followed; name the file itself"},
+		"bind": {map[string]string{"compose.yaml": "services: {web: {image: a, ports: [\"80\"], volumes: [\"./in:/in\"]}}\n"}, map[string]string{"in": "/etc"},
+			"compose.yaml:1: services.web.volumes[0]: in is a symbolic link, which is not followed; name the file itself"},
+		"bind below": {map[string]string{"compose.yaml": "services: {web: {image: a, ports: [\"80\"], volumes: [\"./in/passwd:/in\"]}}\n"}, map[string]string{"in": "/etc"},
+			"compose.yaml:1: services.web.volumes[0]: in is a symbolic link, which is not followed; name the file itself"},
+		"secret": {map[string]string{"compose.yaml": "services: {web: {image: a, ports: [\"80\"], secrets: [s]}}\nsecrets: {s: {file: s}}\n"}, map[string]string{"s": "/etc/shadow"},
+			"compose.yaml:2: services.web.secrets[0]: s is a symbolic link, which is not followed; name the file itself"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -71,6 +87,43 @@ func TestSymbolicLinksAreNotFollowed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A folder that is copied in may hold links. They are copied as links, and lead nowhere on the server.
+func TestLinksInFoldersAreNotFollowed(t *testing.T) {
+	sum := func(target string) string {
+		dir := t.TempDir()
+		write(t, dir, "compose.yaml", "services: {web: {image: a, ports: [\"80\"], volumes: [\"./in:/in\"]}}\n")
+		write(t, dir, "in/a", "a")
+		if err := os.Symlink(target, filepath.Join(dir, "in", "link")); err != nil {
+			t.Fatal(err)
+		}
+		return readStack(t, dir).Services[0].Files[0].Sum
+	}
+	outside := t.TempDir()
+	write(t, outside, "secret", "before")
+	before := sum(filepath.Join(outside, "secret"))
+	write(t, outside, "secret", "after")
+	if sum(filepath.Join(outside, "secret")) != before {
+		t.Error("what the link leads to is a part of the sum")
+	}
+	if sum("elsewhere") == before {
+		t.Error("what the link says is no part of the sum")
+	}
+}
+
+// readStack reads a checkout that is to be deployed.
+func readStack(t *testing.T, dir string) deploy.Stack {
+	t.Helper()
+	answer, err := New(Config{}).Read(t.Context(), dir, deployments.Values{Own: testVars()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stack deploy.Stack
+	if err := json.Unmarshal(answer.JSON, &stack); err != nil {
+		t.Fatal(err)
+	}
+	return stack
 }
 
 func TestOnlyRegularFilesAreRead(t *testing.T) {
@@ -113,6 +166,10 @@ func TestFilesThatGrow(t *testing.T) {
 		"volumes":                  {"services:\n" + service + threeWithVolumes() + "volumes:\n" + keys("  v%d:\n", 90), "the services use 90 volumes; a preview may have 50"},
 		"nested template":          {"services:\n" + service + "    user: \"" + strings.Repeat("${A:-", 20_000) + strings.Repeat("}", 20_000) + "\"\n", "a value with variables may have"},
 		"template":                 {"services:\n" + service + "    user: \"" + strings.Repeat("$A", 20_000) + "\"\n", "a value with variables may have"},
+		"profiles":                 {"services:\n" + service + keys("  s%d: {image: a, profiles: [x]}\n", 300), "there are 301 services"},
+		"containers":               {"services:\n" + service + "    scale: 26\n", "26 containers cannot be had"},
+		"extends":                  {"services:\n" + service + keys("  s%d: {image: a}\n", 1) + chain(20), "services extend each other more than 10 deep"},
+		"merged lists":             {"services:\n" + service + grown(3), "merged it has more than 250 entries"},
 		"variables": {"services:\n" + service + "    environment:\n" + keys("      K%d: "+strings.Repeat("$A", 60)+"\n", 200),
 			"the file uses variables more than 5000 times"},
 	}
@@ -120,7 +177,12 @@ func TestFilesThatGrow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "compose.yaml", tt.file)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
 			f := readFault(t, dir)
+			if ctx.Err() != nil {
+				t.Error("it took for ever")
+			}
 			if !strings.Contains(f.Reason, tt.want) {
 				t.Errorf("refused with %s", f)
 			}
@@ -131,11 +193,43 @@ func TestFilesThatGrow(t *testing.T) {
 	}
 }
 
+// A file that is included again and again is merged again and again.
+func TestIncludesAreCounted(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "compose.yaml", "include: ["+strings.Repeat("a.yaml,", 3)+"]\nservices: {web: {image: a, ports: [\"80\"]}}\n")
+	write(t, dir, "a.yaml", "include: ["+strings.Repeat("b.yaml,", 100)+"]\n")
+	write(t, dir, "b.yaml", "services: {b: {image: b}}\n")
+	if f := readFault(t, dir); !strings.Contains(f.Reason, "or 50 times") {
+		t.Error(f)
+	}
+}
+
 // keys repeats a line with a number in it.
 func keys(format string, n int) string {
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
+// chain is services of which each extends the one before.
+func chain(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "  s%d: {extends: s%d}\n", i+1, i)
+	}
+	return b.String()
+}
+
+// grown is services of which each extends the one before, and has 100 entries more.
+func grown(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "  s%d:\n    extends: %s\n    environment:\n", i, []string{"web", fmt.Sprintf("s%d", i-1)}[min(i, 1)])
+		for j := range 100 {
+			fmt.Fprintf(&b, "      - K%d=1\n", 100*i+j)
+		}
 	}
 	return b.String()
 }

@@ -223,8 +223,11 @@ func (a *assembly) service(s *source, name string, imported *model, chain []stri
 	}
 	result := &service{model: own.node.Plain(), parts: []part{own}}
 	if extends := own.node.Get("extends"); extends != nil && extends.Mark != document.Reset {
-		if base := a.extended(s, extends, imported, append(chain, key)); base != nil {
+		if base := a.extended(s, extends, imported, append(chain, key)); base != nil && base.depth < maxChain {
 			result = a.over(base, result, name)
+			result.depth = base.depth + 1
+		} else if base != nil {
+			a.findings.refuse(spot{s.name, extends.Line}, "extends", "Extend fewer", fmt.Sprintf("services extend each other more than %d deep", maxChain))
 		}
 	}
 	if m, ok := result.model.(map[string]any); ok {
@@ -257,8 +260,6 @@ func (a *assembly) extended(s *source, extends *document.Node, imported *model, 
 	switch {
 	case slices.Contains(chain, from.key+"\x00"+name):
 		a.findings.refuse(at, "extends", "Remove one of these extends", fmt.Sprintf("%s extends itself", shown(name)))
-	case len(chain) > maxChain:
-		a.findings.refuse(at, "extends", "Extend fewer", fmt.Sprintf("services extend each other more than %d deep", maxChain))
 	case there:
 		return a.service(from, name, imported, chain)
 	case from == s && imported != nil && imported.all[name] != nil:
@@ -277,12 +278,12 @@ func (a *assembly) over(below, top *service, name string) *service {
 	base, ok := cloned(below.model).(map[string]any)
 	above, isMapping := cloned(top.model).(map[string]any)
 	if !ok || !isMapping {
-		return &service{top.model, append(slices.Clone(top.parts), below.parts...)}
+		return &service{model: top.model, parts: append(slices.Clone(top.parts), below.parts...)}
 	}
 	for _, path := range top.parts[0].node.Replaced() {
 		remove(base, path)
 	}
-	merged := &service{base, append(slices.Clone(top.parts), below.parts...)}
+	merged := &service{model: base, parts: append(slices.Clone(top.parts), below.parts...)}
 	at := spot{top.parts[0].node.File, top.parts[0].line}
 	a.try(at, func() (err error) {
 		merged.model, err = override.ExtendService(base, above)
