@@ -36,7 +36,7 @@ type console struct{ out, err io.Writer }
 // options are what the benchmark can be told.
 type options struct {
 	Rounds int      `default:"10" help:"How many rounds each contestant makes."`
-	Rows   []string `default:"push,webhooks,proxy,many" help:"What to measure: ${rows}."`
+	Rows   []string `default:"push,webhooks,proxy,stacks,many" help:"What to measure: ${rows}."`
 	Out    string   `default:"BENCHMARKS.md" type:"path" help:"File to write."`
 	Binary string   `default:"bin/vitrine" type:"path" help:"The vitrine command to measure, as make build makes it."`
 
@@ -73,6 +73,7 @@ func measurements() []measurement {
 		{"push", pushToLive},
 		{"webhooks", webhooks},
 		{"proxy", proxied},
+		{"stacks", stacks},
 		{"many", many},
 	}
 }

@@ -11,7 +11,7 @@ func TestRunRefuses(t *testing.T) {
 		args []string
 		says string
 	}{
-		{"an unknown row", []string{"--rows", "push,nonsense"}, `there is no "nonsense"; there are push, webhooks, proxy, many`},
+		{"an unknown row", []string{"--rows", "push,nonsense"}, `there is no "nonsense"; there are push, webhooks, proxy, stacks, many`},
 		{"no rounds", []string{"--rounds", "0"}, "rounds: 0 is less than 1"},
 		{"an unknown flag", []string{"--nonsense"}, "unknown flag"},
 	}

@@ -124,14 +124,20 @@ func (s *script) round(ctx context.Context, text string) (trial, error) {
 
 // command returns one that knows what the script and docker-compose need to know.
 func (s *script) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	command := inGroup(ctx, s.dir, name, args...)
+	command.Env = append(os.Environ(), "LC_ALL=C", "REGISTRY="+s.registry.Addr(), "TAG="+scriptTag, "COMPOSE="+strings.Join(s.compose, " "),
+		"PROJECT="+s.project, "PORT="+strconv.Itoa(s.port))
+	return command
+}
+
+// inGroup returns a command that runs in a folder and in a process group of its own: it does not get the terminal's Ctrl-C, and what it started ends
+// with it.
+func inGroup(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, name, args...)
-	command.Dir = s.dir
-	// In a group of its own it does not get the terminal's Ctrl-C, and what it started ends with it.
+	command.Dir = dir
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
 	command.WaitDelay = world.Patience
-	command.Env = append(os.Environ(), "LC_ALL=C", "REGISTRY="+s.registry.Addr(), "TAG="+scriptTag, "COMPOSE="+strings.Join(s.compose, " "),
-		"PROJECT="+s.project, "PORT="+strconv.Itoa(s.port))
 	return command
 }
 

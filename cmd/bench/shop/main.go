@@ -1,5 +1,5 @@
-// Command shop is both services of the stack that the benchmark deploys: `shop web` and `shop api`. It starts in a few milliseconds and stops at once
-// on SIGTERM, so that what is measured is what was done to bring it up.
+// Command shop is both services of the stack that the benchmark deploys, `shop web` and `shop api`, and `shop idle`, which needs no files. It starts in a
+// few milliseconds and stops at once on SIGTERM, so that what is measured is what was done to bring it up.
 package main
 
 import (
@@ -35,9 +35,9 @@ func main() {
 
 // serve runs the service that is named until it is stopped.
 func serve(args []string) error {
-	handlers := map[string]func() (http.Handler, error){"web": web, "api": api}
+	handlers := map[string]func() (http.Handler, error){"web": web, "api": api, "idle": idle}
 	if len(args) != 1 || handlers[args[0]] == nil {
-		return fmt.Errorf("usage: shop web|api")
+		return fmt.Errorf("usage: shop web|api|idle")
 	}
 	handler, err := handlers[args[0]]()
 	if err != nil {
@@ -45,6 +45,11 @@ func serve(args []string) error {
 	}
 	fmt.Println("world", world)
 	return http.ListenAndServe(":8080", handler)
+}
+
+// idle answers nothing but that it is there.
+func idle() (http.Handler, error) {
+	return http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), nil
 }
 
 // web answers with its page, in which api's stock stands for {{stock}}, and at /kib with 1 KiB that needs nobody.
