@@ -43,16 +43,6 @@ func New(f Findings, ignored []string) *Policy {
 	return &Policy{findings: f, file: File(), refused: refusals(), known: schema.AttributePaths(), ignored: ignored}
 }
 
-// Names returns the names of the rules that may be ignored.
-func Names() []string {
-	var all []string
-	for path := range refusals() {
-		all = append(all, ruleName(path))
-	}
-	slices.Sort(all)
-	return all
-}
-
 // Entries returns what is wrong with the size of the document's lists and mappings, x-* of its top aside, or nil.
 func Entries(root *document.Node) *deployments.Violation {
 	for _, f := range root.Fields {
