@@ -37,6 +37,7 @@ func TestCommands(t *testing.T) {
 		{"ben", "/extend 3d", deployments.RequestSucceeded, extended(3 * day), ""},
 		{"ben", "/EXTEND", deployments.RequestSucceeded, extended(7 * day), ""},
 		{"ben", "/extend 99w", deployments.RequestSucceeded, extended(30 * day), ""},
+		{"ben", "/reset", deployments.RequestTaken, []deployments.Want{{Origin: o, Intent: deployments.Up, By: deployments.ByHand, Cause: "/reset by ben", Force: true, Reset: true}}, ""},
 		{"ben", "/destroy", deployments.RequestTaken, []deployments.Want{{Origin: o, Intent: deployments.Gone, By: deployments.ByHand, Cause: "/destroy by ben"}}, ""},
 		{"ben", "/status", deployments.RequestSucceeded, nil, "building (fetching). Newest commit: `3f2a91c`. Until 28 Nov 2024, 14:00 UTC."},
 		{"carl", "/status", deployments.RequestSucceeded, nil, "building"},
@@ -67,7 +68,7 @@ func TestCommands(t *testing.T) {
 func TestCommandsWithoutAPreview(t *testing.T) {
 	w := newWorld(t, nil)
 	number, _ := w.open("a", "x")
-	for _, body := range []string{"/extend 3d", "/destroy"} {
+	for _, body := range []string{"/extend 3d", "/reset", "/destroy"} {
 		if resolution, _ := w.command(number, "ben", body); resolution.State != deployments.RequestRefused || !strings.Contains(resolution.Reply, "no preview") {
 			t.Errorf("%s: %+v", body, resolution)
 		}

@@ -23,6 +23,7 @@ func TestCommandsIn(t *testing.T) {
 		"several":                    {"/deploy\n/extend 2w\n\ntext\n\n/help", []command{{deploy, ""}, {extend, "2w"}, {help, ""}}},
 		"not first in the line":      {"please /deploy", nil},
 		"a longer word":              {"/deployment\n/deploy-now\n/help/me", nil},
+		"reset":                      {"/Reset", []command{{Verb: reset}}},
 		"of a later version":         {"/pin\n/logs web", nil},
 		"unknown":                    {"/shrug", nil},
 		"a bad argument is kept":     {"/deploy fresh", one(deploy, "fresh")},

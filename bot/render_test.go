@@ -122,6 +122,11 @@ func reports() map[string]deployments.PendingReport {
 			Fault: &deployments.Fault{Kind: deployments.FaultStart, Service: "web", Reason: "nothing listens on port 8080 (looked for 60 s)"},
 			Down:  []string{"http://10.213.0.3:8080"},
 		})},
+		"ready-sick": {Environment: environment42(settled), Live: func() *deployments.Deployment {
+			d := liveOne()
+			d.Services[1].Answer, d.Services[1].Lines = 500, []string{"PG::UndefinedTable: relation \"stock\" does not exist"}
+			return d
+		}()},
 		"failed-build": {Environment: failed, Live: before(), Latest: failedWith(deployments.Fault{
 			Kind: deployments.FaultBuild, Service: "api", Where: "api/Dockerfile:12", Reason: "`RUN npm ci` exited 1 after 8.1 s",
 			Excerpt: []string{"npm error Missing: left-pad@1.3.0 from lock file"},
@@ -178,7 +183,7 @@ func TestRenderNothing(t *testing.T) {
 func TestWorthAComment(t *testing.T) {
 	want := map[string]bool{
 		"queued": false, "fetching": false, "building": true, "building-again": true, "superseded": true, "waiting": true, "waiting-live": true, "ready-unconfirmed": true, "removing-waiting": false,
-		"ready": true, "ready-plain": true, "crashing": true, "crashing-both": true, "down": true, "failed-build": true, "failed-start": true, "failed-config": true, "nothing": false,
+		"ready": true, "ready-plain": true, "ready-sick": true, "crashing": true, "crashing-both": true, "down": true, "failed-build": true, "failed-start": true, "failed-config": true, "nothing": false,
 		"removing": false, "gone-closed": false, "gone-merged": false, "gone-expired": false, "gone-destroy": false,
 	}
 	for name, report := range reports() {

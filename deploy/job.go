@@ -46,7 +46,10 @@ func (in PlanInput) addJobs(p *Plan, of Container, jobs []keyedJob) error {
 		c.Job, c.JobKey, c.First, c.State = i+1, j.key, j.First, false
 		c.Port, c.Public, c.URL = 0, false, ""
 		c.Check = Check{Kind: CheckExit, Timeout: exitTimeout}
-		c.Entrypoint, c.Command, c.Aliases = j.Run[:1:1], j.Run[1:], []string{}
+		c.Entrypoint, c.Command, c.Aliases = j.Run[:1:1], nil, []string{}
+		if len(j.Run) > 1 {
+			c.Command = j.Run[1:]
+		}
 		c.Health = &Health{Test: []string{"NONE"}}
 		if i > 0 {
 			c.DependsOn = []Dependency{{Service: of.Service, Condition: Completed, Job: i}}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,10 @@ func TestStackErrors(t *testing.T) {
 		"root target":        {[]Service{{Name: "web", Mounts: []Mount{{Volume: "v", Target: "/x/.."}}}}, "no absolute path"},
 		"two at one target":  {[]Service{{Name: "web", Mounts: []Mount{{Volume: "v", Target: "/x"}, {Volume: "v", Target: "/x/"}}}}, "two volumes at /x"},
 		"unknown check form": {[]Service{{Name: "web", Health: &Health{Test: []string{"true"}}}}, "healthcheck.test"},
+		"replicas":           {[]Service{{Name: "web", Replicas: 26}}, "26 containers, replicas counted"},
+		"file over all":      {[]Service{{Name: "web", Files: []File{{Target: "/", Source: "."}}}}, "no absolute path"},
+		"file from outside":  {[]Service{{Name: "web", Files: []File{{Target: "/x", Source: "../x"}}}}, "no path in the checkout"},
+		"path without port":  {[]Service{{Name: "web", HealthPath: "/healthz"}}, "on which port"},
 		"check without args": {[]Service{{Name: "web", Health: &Health{Test: []string{"CMD"}}}}, "healthcheck.test"},
 	}
 	for name, test := range tests {
@@ -66,6 +71,22 @@ func TestStackErrors(t *testing.T) {
 				t.Errorf("got %v, want a StackError that says %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestJobErrors(t *testing.T) {
+	for want, jobs := range map[string][]Job{
+		`"db", which is no service`: {{Service: "db", Run: []string{"x"}}},
+		"nothing to run":            {{Service: "web"}},
+		"26 init jobs":              slices.Repeat([]Job{{Service: "web", Run: []string{"x"}}}, 26),
+	} {
+		in := input(Service{Name: "web"})
+		in.Stack.Jobs = jobs
+		_, err := NewPlan(in)
+		var wrong *StackError
+		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want a StackError that says %q", err, want)
+		}
 	}
 }
 
@@ -105,15 +126,17 @@ func TestChecks(t *testing.T) {
 		image   Image
 		want    Check
 	}{
-		"running":           {Service{}, Image{}, Check{Kind: CheckRunning, Settle: 2 * time.Second, Timeout: time.Minute}},
-		"image exposes":     {Service{}, Image{Ports: []int{5672, 4369}}, Check{Kind: CheckRunning, Settle: 2 * time.Second, Ports: []int{4369, 5672}, Timeout: time.Minute}},
-		"port":              {Service{Port: 80}, Image{}, Check{Kind: CheckPort, Port: 80, Timeout: time.Minute}},
-		"own time":          {Service{Port: 80, StartTimeout: 5 * time.Second}, Image{}, Check{Kind: CheckPort, Port: 80, Timeout: 5 * time.Second}},
-		"too much time":     {Service{Port: 80, StartTimeout: time.Hour}, Image{}, Check{Kind: CheckPort, Port: 80, Timeout: 15 * time.Minute}},
-		"check before port": {Service{Port: 80, Health: health("CMD", "x")}, Image{}, Check{Kind: CheckExec, Test: []string{"CMD", "x"}, TestTimeout: 30 * time.Second, Timeout: 65 * time.Second}},
-		"check of image":    {Service{Port: 80}, Image{Health: health("CMD-SHELL", "x")}, Check{Kind: CheckExec, Test: []string{"CMD-SHELL", "x"}, TestTimeout: 30 * time.Second, Timeout: 65 * time.Second}},
-		"check put off":     {Service{Port: 80, Health: health("NONE")}, Image{Health: health("CMD", "x")}, Check{Kind: CheckPort, Port: 80, Timeout: time.Minute}},
-		"image has none":    {Service{}, Image{Health: health("NONE")}, Check{Kind: CheckRunning, Settle: 2 * time.Second, Timeout: time.Minute}},
+		"running":            {Service{}, Image{}, Check{Kind: CheckRunning, Settle: 2 * time.Second, Timeout: time.Minute}},
+		"image exposes":      {Service{}, Image{Ports: []int{5672, 4369}}, Check{Kind: CheckRunning, Settle: 2 * time.Second, Ports: []int{4369, 5672}, Timeout: time.Minute}},
+		"port":               {Service{Port: 80}, Image{}, Check{Kind: CheckPort, Port: 80, Timeout: time.Minute}},
+		"own time":           {Service{Port: 80, StartTimeout: 5 * time.Second}, Image{}, Check{Kind: CheckPort, Port: 80, Timeout: 5 * time.Second}},
+		"too much time":      {Service{Port: 80, StartTimeout: time.Hour}, Image{}, Check{Kind: CheckPort, Port: 80, Timeout: 15 * time.Minute}},
+		"check before port":  {Service{Port: 80, Health: health("CMD", "x")}, Image{}, Check{Kind: CheckExec, Test: []string{"CMD", "x"}, TestTimeout: 30 * time.Second, Timeout: 65 * time.Second}},
+		"path before port":   {Service{Port: 80, HealthPath: "/up", Environment: map[string]string{"VITRINE_URL": "https://shop"}}, Image{}, Check{Kind: CheckHTTP, Port: 80, Path: "/up", URL: "https://shop", Timeout: time.Minute}},
+		"path, image's port": {Service{HealthPath: "/up"}, Image{Ports: []int{90, 81}}, Check{Kind: CheckHTTP, Port: 81, Path: "/up", Timeout: time.Minute}},
+		"check of image":     {Service{Port: 80}, Image{Health: health("CMD-SHELL", "x")}, Check{Kind: CheckExec, Test: []string{"CMD-SHELL", "x"}, TestTimeout: 30 * time.Second, Timeout: 65 * time.Second}},
+		"check put off":      {Service{Port: 80, Health: health("NONE")}, Image{Health: health("CMD", "x")}, Check{Kind: CheckPort, Port: 80, Timeout: time.Minute}},
+		"image has none":     {Service{}, Image{Health: health("NONE")}, Check{Kind: CheckRunning, Settle: 2 * time.Second, Timeout: time.Minute}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -98,7 +98,7 @@ func (c Container) place(line func(format string, args ...any)) {
 		}
 	}
 	for _, name := range c.Stops {
-		line("takes the place of %s, which is stopped first", name)
+		line("starts once %s is stopped", name)
 	}
 }
 

@@ -105,6 +105,11 @@ func (h *house) stop() {
 	for _, v := range h.violations {
 		h.t.Error(v)
 	}
+	for sha, n := range h.checkouts {
+		if n != 0 {
+			h.t.Errorf("%d checkouts of %s are still open after Run returned", n, sha)
+		}
+	}
 	for what, n := range h.inside {
 		if n != 0 {
 			h.t.Errorf("%d are still in %s after Run returned", n, what)
@@ -261,9 +266,10 @@ func (h *house) wantLive(p, n int) {
 func (h *house) wantThere(live ...deployments.Deployment) {
 	h.t.Helper()
 	there := make(map[int64]string)
+	states := make(map[int64]bool)
 	tags := make(map[string]bool)
 	for _, d := range live {
-		there[d.ID] = "containers"
+		there[d.ID], states[d.State] = "containers", true
 		for _, image := range d.Images {
 			for _, r := range image.References {
 				tags[r] = true
@@ -273,6 +279,9 @@ func (h *house) wantThere(live ...deployments.Deployment) {
 	h.mu.Lock()
 	if diff := cmp.Diff(there, maps.Clone(h.there)); diff != "" {
 		h.t.Errorf("on the engine (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(states, maps.Clone(h.states)); diff != "" {
+		h.t.Errorf("states on the engine (-want +got):\n%s", diff)
 	}
 	h.mu.Unlock()
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(tags)), h.tags(), cmpopts.EquateEmpty()); diff != "" {

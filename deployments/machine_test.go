@@ -199,7 +199,9 @@ func (m *machine) run(s step) {
 		m.deliver(s, closing(s.Pull))
 	case "deploy":
 		p.down = false
-		m.deliver(s, byHand(s.Pull, deployments.Up))
+		w := byHand(s.Pull, deployments.Up)
+		w.Reset = s.Times%2 == 1
+		m.deliver(s, w)
 	case "destroy", "expire":
 		w := byHand(s.Pull, deployments.Gone)
 		if s.What == "expire" {
