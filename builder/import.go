@@ -26,6 +26,18 @@ func (b *Builder) Import(ctx context.Context, name string, archive io.Reader) er
 	return nil
 }
 
+// HasImported reports whether there is an image of the name.
+func (b *Builder) HasImported(ctx context.Context, name string) (bool, error) {
+	_, err := b.engine.ImageInspect(ctx, name)
+	if cerrdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up image %s: %w", name, err)
+	}
+	return true, nil
+}
+
 // RemoveImported removes the name of an imported image. One that is not there is no error.
 func (b *Builder) RemoveImported(ctx context.Context, name string) error {
 	if _, err := b.engine.ImageRemove(ctx, name, image.RemoveOptions{}); err != nil && !cerrdefs.IsNotFound(err) {

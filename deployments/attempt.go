@@ -61,11 +61,17 @@ func (c *Controller) converge(ctx context.Context, listed Environment) error {
 
 // bringUp makes one Deployment of the environment. A user's fault settles it and is no error here.
 func (c *Controller) bringUp(ctx context.Context, e Environment) error {
+	if err := c.fenced(ctx); err != nil {
+		return fmt.Errorf("begin with %s: %w", e.Name, err)
+	}
 	occupied, err := c.occupied.list(ctx, c.Now(), c.Runtime)
 	if err != nil {
 		return err
 	}
 	d, err := c.Store.Claim(ctx, e.ID, c.Subnets, occupied)
+	if errors.Is(err, ErrNoSubnet) {
+		err = &Unavailable{Neighbour: "a free network of the server's address pool", Err: err}
+	}
 	if err != nil {
 		return fmt.Errorf("claim %s: %w", e.Name, err)
 	}

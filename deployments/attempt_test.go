@@ -59,6 +59,7 @@ func TestOurFaultsLeaveItDue(t *testing.T) {
 		"Builder.Fetch":    "waits for GitHub",
 		"Stacks.Read":      "waits for the next try, after a fault of the server's",
 		"Builder.Build":    "waits for the Docker engine",
+		"Firewall.Ready":   "waits for the server's firewall",
 		"Runtime.Occupied": "waits for the Docker engine",
 		"Runtime.Prepare":  "waits for the Docker engine",
 		"Runtime.Plan":     "waits for the Docker engine",

@@ -54,6 +54,7 @@ type Ports struct {
 	Stacks   StackReader
 	Runtime  Runtime
 	Routes   Routes
+	Firewall Firewall // nil for none
 }
 
 // A Controller brings what is there to what is wanted. Make one with NewController, start it with Run; its other methods are safe to call side by side.

@@ -70,6 +70,7 @@ var (
 	_ deployments.StackReader = (*world)(nil)
 	_ deployments.Runtime     = (*world)(nil)
 	_ deployments.Routes      = (*world)(nil)
+	_ deployments.Firewall    = (*world)(nil)
 )
 
 func newWorld() *world {
@@ -293,6 +294,12 @@ func (w *world) Read(ctx context.Context, dir string, v deployments.Values) (dep
 func (w *world) Occupied(ctx context.Context) ([]netip.Prefix, error) {
 	return nil, w.call(ctx, "Runtime.Occupied", "")
 }
+
+// Ready implements [deployments.Firewall].
+func (w *world) Ready(ctx context.Context) error { return w.call(ctx, "Firewall.Ready", "") }
+
+// Sweep implements [deployments.Firewall].
+func (w *world) Sweep(ctx context.Context) error { return w.call(ctx, "Firewall.Sweep", "") }
 
 // make notes that a deployment has something, before the call that makes it may fail.
 func (w *world) make(d deployments.Deployment, what string) {

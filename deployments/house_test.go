@@ -68,7 +68,7 @@ func newHouse(t *testing.T) *house {
 	return &house{
 		t: t, world: w, store: store, end: func() {},
 		ports: deployments.Ports{
-			Store: store, Forge: w, Clerk: clerk{w}, Reporter: w, Builder: w, Stacks: w, Runtime: w, Routes: w,
+			Store: store, Forge: w, Clerk: clerk{w}, Reporter: w, Builder: w, Stacks: w, Runtime: w, Routes: w, Firewall: w,
 		},
 		config: deployments.Config{
 			Domain: "preview.test", PreviewURL: func(label string) string { return "https://" + label + ".preview.test" },

@@ -48,7 +48,7 @@ func calls() []string {
 		"Forge.Head", "Forge.Remote", "Builder.Fetch", "Stacks.Read", "Builder.Build", "Builder.Push", "Builder.Remove", "Builder.References",
 		"Runtime.Occupied", "Runtime.Prepare", "Runtime.Plan", "Runtime.Up", "Runtime.Down", "Runtime.Inventory", "Runtime.Restore", "Runtime.Watch",
 		"Reporter.Report",
-		"Routes.Write", "Routes.Hosts",
+		"Routes.Write", "Routes.Hosts", "Firewall.Ready", "Firewall.Sweep",
 	}
 }
 

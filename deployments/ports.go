@@ -247,6 +247,15 @@ type Runtime interface {
 	Inventory(ctx context.Context) (Inventory, error)
 }
 
+// A Firewall keeps previews and builds away from what is none of theirs.
+type Firewall interface {
+	// Ready returns nil where the firewall is up, as far as is known, and tries to put it up where it is not. Nothing that comes from a repository is
+	// built or started before. It is called often, side by side.
+	Ready(ctx context.Context) error
+	// Sweep looks whether the firewall is still as it should be, mends it, and tests it now and then.
+	Sweep(ctx context.Context) error
+}
+
 // Routes writes the records that a proxy serves.
 type Routes interface {
 	// Write brings each host's record to the route, unless the host has seen a higher revision. A route that is refused does not hold up the

@@ -16,7 +16,7 @@ import (
 func TestRestart(t *testing.T) {
 	for _, call := range []string{
 		"Forge.Head", "Forge.Remote", "Builder.Fetch", "Stacks.Read", "Builder.Build", "Runtime.Prepare", "Runtime.Plan", "Runtime.Up",
-		"Runtime.Occupied", "Builder.Push", "Reporter.Report", "Routes.Write",
+		"Runtime.Occupied", "Firewall.Ready", "Builder.Push", "Reporter.Report", "Routes.Write",
 	} {
 		t.Run(call, func(t *testing.T) {
 			inHouse(t, func(h *house) {

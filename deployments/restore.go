@@ -118,6 +118,9 @@ func (c *Controller) restore(ctx context.Context, what string, id int64) {
 	if err == nil && d.Phase == Ready {
 		c.resume(d)
 		if err = c.reroute(ctx, d, false); err == nil {
+			err = c.fenced(ctx)
+		}
+		if err == nil {
 			err = c.Runtime.Restore(ctx, d)
 		}
 	}

@@ -8,6 +8,16 @@ import (
 	"pgregory.net/rapid"
 )
 
+func TestLastFreeSubnet(t *testing.T) {
+	pool, used := netip.MustParsePrefix("10.213.0.0/24"), []netip.Prefix{netip.MustParsePrefix("10.213.0.224/27"), netip.MustParsePrefix("10.213.0.128/26")}
+	if got, err := LastFreeSubnet(pool, used); err != nil || got != netip.MustParsePrefix("10.213.0.192/27") {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if got, err := LastFreeSubnet(pool, []netip.Prefix{pool}); !errors.Is(err, ErrNoSubnet) {
+		t.Errorf("a full pool: %s, %v", got, err)
+	}
+}
+
 func TestFreeSubnet(t *testing.T) {
 	prefixes := func(texts ...string) (ps []netip.Prefix) {
 		for _, text := range texts {

@@ -17,8 +17,9 @@ const sweepTime = time.Minute
 func (c *Controller) sweep(ctx context.Context, start bool) {
 	began := c.Now()
 	for what, part := range map[string]func(context.Context) error{
-		"sweep the engine": c.sweepRuntime,
-		"sweep the images": func(ctx context.Context) error { return c.sweepImages(ctx, start) },
+		"sweep the engine":   c.sweepRuntime,
+		"sweep the images":   func(ctx context.Context) error { return c.sweepImages(ctx, start) },
+		"sweep the firewall": c.sweepFirewall,
 	} {
 		bounded, cancel := context.WithTimeout(ctx, sweepTime)
 		c.outcome(ctx, what, part(bounded))
@@ -74,6 +75,21 @@ func (c *Controller) sweepRuntime(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Controller) sweepFirewall(ctx context.Context) error {
+	if c.Firewall == nil {
+		return nil
+	}
+	return away("the server's firewall", c.Firewall.Sweep(ctx))
+}
+
+// fenced returns nil where code of a repository may run: the firewall is up, or the operator wants none.
+func (c *Controller) fenced(ctx context.Context) error {
+	if c.Firewall == nil {
+		return nil
+	}
+	return away("the server's firewall", c.Firewall.Ready(ctx))
 }
 
 // errUnderWay is returned where an attempt that is due anyway may mend what is to be mended.

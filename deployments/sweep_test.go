@@ -95,7 +95,7 @@ func TestASweepDeploysAgainWhatIsNotThere(t *testing.T) {
 }
 
 func TestOnePartOfASweepDoesNotKeepTheOtherFromIt(t *testing.T) {
-	for _, call := range []string{"Runtime.Inventory", "Runtime.Down", "Builder.References", "Builder.Remove", "Routes.Hosts"} {
+	for _, call := range []string{"Runtime.Inventory", "Runtime.Down", "Builder.References", "Builder.Remove", "Routes.Hosts", "Firewall.Sweep"} {
 		for name, f := range map[string]func(context.Context, string) error{
 			"fails": func(context.Context, string) error { return errAway },
 			"hangs": func(ctx context.Context, _ string) error { <-ctx.Done(); return context.Cause(ctx) },
@@ -216,4 +216,39 @@ func (h *house) tag(reference string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.engine[reference] = true
+}
+
+// Nothing of a repository is built or started while the firewall is not up, and the sweep looks after it.
+func TestNothingBeginsWithoutTheFirewall(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.settled()
+		swept := h.called("Firewall.Sweep")
+		if swept == 0 {
+			t.Error("the firewall was not put up at the start")
+		}
+		h.when("Firewall.Ready", func(context.Context, string) error {
+			return &deployments.Unavailable{Neighbour: "the firewall", Err: errAway}
+		})
+		begun := h.called("Runtime.Prepare") + h.called("Builder.Build") + h.called("Runtime.Restore")
+		h.pushed(1, 2)
+		h.pushed(2, 1)
+		h.ended <- h.live(1).ID
+		h.pass(2 * sweepEvery)
+		if n := h.called("Runtime.Prepare") + h.called("Builder.Build") + h.called("Runtime.Restore"); n != begun {
+			t.Errorf("%d calls were made meanwhile", n-begun)
+		}
+		if h.called("Firewall.Sweep") == swept {
+			t.Error("the firewall was not swept")
+		}
+		for _, p := range []int{1, 2} {
+			if events := h.events(p); !slices.Contains(events, "waits for the firewall") {
+				t.Errorf("the history of %d is %q", p, events)
+			}
+		}
+		h.when("Firewall.Ready", nil)
+		h.settled()
+		h.wantLive(1, 2)
+		h.wantLive(2, 1)
+	})
 }

@@ -24,6 +24,8 @@ type cli struct {
 	Check   checkCommand   `cmd:"" help:"Say what a deploy would say of a folder: its .vitrine.yml, its compose files and the policy."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Sample  sampleCommand  `cmd:"" hidden:"" help:"Run one service of the demo's sample repository."`
+
+	Firewall firewallCommand `cmd:"" hidden:"" help:"What the firewall runs in containers."`
 }
 
 // A console is where a command prints.

@@ -17,6 +17,7 @@ import (
 	"github.com/golang-jwt/jwt/v4"
 
 	"vitrine/builder/registry"
+	"vitrine/deploy/firewall"
 )
 
 // settings are what `serve` can be told: as flag --x-y, environment variable VITRINE_X_Y, or x-y: in the file that --config names. A flag wins
@@ -57,8 +58,15 @@ type settings struct {
 	Builds  int          `help:"How many previews fetch and build side by side." default:"${builds}"`
 	Subnets netip.Prefix `help:"Address pool for the previews' networks." default:"10.213.0.0/16"`
 
+	Firewall       string                 `help:"Keep previews and builds away from this machine, each other and private networks: on, or off." enum:"on,off" default:"on"`
+	FirewallBuilds string                 `help:"The same for builds, while no container of somebody else uses the engine's default network: on, or off." enum:"on,off" default:"on"`
+	EgressAllow    []firewall.Destination `help:"Private addresses that previews and builds may reach, as in 10.1.2.0/24 or 10.1.2.3:5432." placeholder:"ADDRESS"`
+
 	LogLevel string `help:"Least level that is logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 }
+
+// on is the value of a setting that is on or off.
+const on = "on"
 
 // defaults returns the defaults that depend on the machine.
 func defaults() kong.Vars {

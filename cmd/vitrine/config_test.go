@@ -62,6 +62,7 @@ func TestSettingsThatMakeNoSense(t *testing.T) {
 			`ttl: 2h0m0s must be above 0 and at most ttl-max, 1h0m0s`,
 			`subnets: 10.0.0.0/30 is not an IPv4 network of /27 or larger, as in 10.213.0.0/16`,
 		}, "\n"))
+	command(t, "serve", "--egress-allow=10.1.2.3:5432,db.internal").says(t, exitUsage, "--egress-allow", `"db.internal" is no IPv4 address or network, as in 10.1.2.3`)
 	command(t, "serve", "--listen=example.test:80").says(t, exitUsage, `listen: "example.test" is not an IP address; use 127.0.0.1, or 0.0.0.0 for every interface`)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,16 +29,18 @@ type doctorCommand struct{ settings }
 type finding struct {
 	what string
 	look func(context.Context) (string, error)
+	time time.Duration // bounds it; 0: checkTime
 }
 
-// Run looks at everything, prints a line for each, and returns an error if anything is wrong. It changes nothing.
+// Run looks at everything, prints a line for each, and returns an error if anything is wrong. Nothing of what it tries is left.
 func (c *doctorCommand) Run(ctx context.Context, to console) error {
 	wrong := 0
 	for _, f := range []finding{
-		{"engine", c.engine}, {"address", c.pool}, {"git", c.git}, {"redis", c.redis}, {"registry", c.images},
-		{"data", c.data}, {"github", c.github}, {"dns", c.dns},
+		{what: "engine", look: c.engine}, {what: "address", look: c.pool}, {what: "firewall", look: c.firewall, time: time.Minute}, {what: "git", look: c.git},
+		{what: "redis", look: c.redis}, {what: "registry", look: c.images}, {what: "data", look: c.data}, {what: "github", look: c.github},
+		{what: "dns", look: c.dns},
 	} {
-		bounded, cancel := context.WithTimeout(ctx, checkTime)
+		bounded, cancel := context.WithTimeout(ctx, cmp.Or(f.time, checkTime))
 		found, err := f.look(bounded)
 		cancel()
 		if err != nil {
@@ -58,22 +61,6 @@ func (c *doctorCommand) engine(ctx context.Context) (found string, err error) {
 		version, err := r.Ping(ctx)
 		found = "Docker " + version
 		return err
-	})
-	return found, err
-}
-
-func (c *doctorCommand) pool(ctx context.Context) (found string, err error) {
-	err = c.withRuntime(func(r *docker.Runtime) error {
-		occupied, err := r.Occupied(ctx)
-		if err != nil {
-			return err
-		}
-		free, err := deployments.FreeSubnet(c.Subnets, occupied)
-		if err != nil {
-			return fmt.Errorf("%w; widen --subnets, now %s, or remove networks with `docker network prune`", err, c.Subnets)
-		}
-		found = fmt.Sprintf("pool %s, next free network %s", c.Subnets, free)
-		return nil
 	})
 	return found, err
 }

@@ -112,7 +112,7 @@ func (s *server) openEngine(ctx context.Context) error {
 	}
 	s.add(s.builder.Close)
 	if s.runtime, err = docker.New(docker.Config{
-		Host: s.DockerHost, Instance: s.store.Instance(), Rule: rule, LogDir: filepath.Join(s.Data, "output"), Log: s.log,
+		Host: s.DockerHost, Instance: s.store.Instance(), Rule: rule, Routes: hostRoutes, LogDir: filepath.Join(s.Data, "output"), Log: s.log,
 	}); err != nil {
 		return err
 	}
@@ -134,6 +134,7 @@ func (s *server) openControl(key []byte) error {
 		LogDir: filepath.Join(s.Data, "logs"), ReportPause: reportPause, Now: time.Now, Log: s.log,
 	}, deployments.Ports{
 		Store: s.store, Forge: forge, Clerk: forge, Reporter: forge, Builder: s.builder, Stacks: compose.New(compose.Config{}), Runtime: s.runtime, Routes: s.records,
+		Firewall: s.openFirewall(),
 	})
 	previews, err := proxy.New(proxy.Config{Table: s.records.Table(), States: s.store, Lobby: s.lobby(), Domain: s.Domain, TrustedProxies: s.TrustedProxies, Log: s.log})
 	if err != nil {
@@ -145,7 +146,7 @@ func (s *server) openControl(key []byte) error {
 	control.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	control.HandleFunc("GET /"+repoconfig.SchemaName, serveSchema)
 	s.http = &http.Server{
-		Handler:           byHost(s.controlHosts(), control, previews),
+		Handler:           byHost(s.controlHosts(), keepOut(s.Subnets, control), previews),
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

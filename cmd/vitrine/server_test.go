@@ -106,3 +106,42 @@ func closed(t *testing.T, srv *server) {
 		}
 	}
 }
+
+// The control plane is for people: previews, which a public listener hears as well, are turned away.
+func TestPreviewsAreKeptOut(t *testing.T) {
+	h := keepOut(netip.MustParsePrefix("10.213.0.0/16"), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for name, test := range map[string]struct {
+		from, forwarded string
+		want            int
+	}{
+		"a visitor":                     {"192.0.2.7:4711", "", http.StatusOK},
+		"a preview":                     {"10.213.7.3:4711", "", http.StatusForbidden},
+		"a preview, IPv6 socket":        {"[::ffff:10.213.7.3]:4711", "", http.StatusForbidden},
+		"a visitor through a proxy":     {"127.0.0.1:4711", "192.0.2.7", http.StatusOK},
+		"a preview through a proxy":     {"127.0.0.1:4711", "192.0.2.7, 10.213.7.3", http.StatusForbidden},
+		"somebody who writes something": {"127.0.0.1:4711", "unknown, -", http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, "http://preview.example.com/healthz", nil)
+			r.RemoteAddr = test.from
+			if test.forwarded != "" {
+				r.Header.Set("X-Forwarded-For", test.forwarded)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != test.want {
+				t.Errorf("answered %d, want %d", w.Code, test.want)
+			}
+		})
+	}
+}
+
+func TestPublicListener(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:8080": "invalid AddrPort", "[::1]:8080": "invalid AddrPort", "0.0.0.0:8080": "0.0.0.0:8080", "[::]:80": "[::]:80", "203.0.113.7:443": "203.0.113.7:443",
+	} {
+		if got := publicListener(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))).String(); got != want {
+			t.Errorf("publicListener(%s) = %s, want %s", address, got, want)
+		}
+	}
+}

@@ -71,6 +71,7 @@ type world struct {
 	data     string
 	env      []string
 	logs     string // the file that serve writes to
+	static   bool   // serve runs from the static binary also under the race detector
 
 	process *exec.Cmd
 	exited  chan error
@@ -97,7 +98,7 @@ func newWorldBeside(t *testing.T, n neighbours, extra ...string) *world {
 	w.must(os.WriteFile(key, w.github.PrivateKeyPEM(), 0o600))
 	w.env = append([]string{
 		fmt.Sprintf("VITRINE_LISTEN=127.0.0.1:%d", w.port), "VITRINE_DATA=" + w.data, "VITRINE_REGISTRY_LISTEN=" + w.registry,
-		"VITRINE_TRUSTED_IMAGES=" + w.base, "VITRINE_SUBNETS=" + somePool().String(),
+		"VITRINE_TRUSTED_IMAGES=" + w.base, "VITRINE_SUBNETS=" + somePool().String(), "VITRINE_FIREWALL=off",
 		"VITRINE_GITHUB_URL=" + w.web, "VITRINE_GITHUB_API_URL=" + w.web + "/api/v3/",
 		fmt.Sprintf("VITRINE_GITHUB_APP_ID=%d", sample.App), "VITRINE_GITHUB_PRIVATE_KEY_FILE=" + key, "VITRINE_GITHUB_WEBHOOK_SECRET=secret",
 	}, append(n.env(), extra...)...)
@@ -127,6 +128,9 @@ func (w *world) openGithub() {
 func (w *world) start() {
 	w.Helper()
 	path, err := serveBinary()
+	if w.static {
+		path, err = binary()
+	}
 	w.must(err)
 	log, err := os.OpenFile(w.logs, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	w.must(err)

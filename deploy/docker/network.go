@@ -17,7 +17,7 @@ import (
 // bridgeName is the bridge driver's option for the name of the Linux interface, by which the firewall knows our networks.
 const bridgeName = "com.docker.network.bridge.name"
 
-// Occupied implements [deployments.Runtime]: the IPv4 subnets of the engine's networks, ours and everybody's.
+// Occupied implements [deployments.Runtime]: the IPv4 subnets of the engine's networks, ours and everybody's, and what the host has routes to.
 func (r *Runtime) Occupied(ctx context.Context) ([]netip.Prefix, error) {
 	var networks []network.Summary
 	err := r.briefly(ctx, func(ctx context.Context) (err error) {
@@ -27,7 +27,10 @@ func (r *Runtime) Occupied(ctx context.Context) ([]netip.Prefix, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the engine's networks: %w", err)
 	}
-	var occupied []netip.Prefix
+	occupied, err := r.routes()
+	if err != nil {
+		return nil, fmt.Errorf("list the host's networks: %w", err)
+	}
 	for _, n := range networks {
 		for _, c := range n.IPAM.Config {
 			// An engine may leave the subnet empty, for networks that it gives no addresses in.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,8 @@ type Config struct {
 	Rule deployments.ImageRule
 	// StartTimeout is how long a service may take to come up where its stack does not say. Zero: 60 s.
 	StartTimeout time.Duration
+	// Routes returns the networks that the engine's host has a way to, which ours must not hide. Nil for none.
+	Routes func() ([]netip.Prefix, error)
 	// LogDir is a folder for what removed containers had printed. Empty: that is not kept.
 	LogDir string
 	// LogBudget bounds what is kept of one environment, LogBudgetTotal what is kept of all, in bytes. Zero: 16 MiB and 512 MiB.
@@ -46,6 +49,7 @@ type Runtime struct {
 	instance     string
 	rule         deployments.ImageRule
 	startTimeout time.Duration
+	routes       func() ([]netip.Prefix, error)
 	log          *slog.Logger
 	patience     patience
 	archive      archive
@@ -75,8 +79,12 @@ func New(c Config) (*Runtime, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	routes := c.Routes
+	if routes == nil {
+		routes = func() ([]netip.Prefix, error) { return nil, nil }
+	}
 	r := &Runtime{
-		client: engine, door: door, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, log: log, patience: defaultPatience(),
+		client: engine, door: door, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, routes: routes, log: log, patience: defaultPatience(),
 		archive: archive{
 			dir: c.LogDir, each: cmp.Or(c.LogBudget, defaultLogBudget), total: cmp.Or(c.LogBudgetTotal, defaultLogBudgetTotal),
 		},

@@ -43,6 +43,15 @@ func ParseDestination(text string) (Destination, error) {
 	return d, nil
 }
 
+// UnmarshalText does what ParseDestination does.
+func (d *Destination) UnmarshalText(text []byte) (err error) {
+	*d, err = ParseDestination(string(text))
+	return err
+}
+
+// MarshalText does what String does.
+func (d Destination) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
 // String returns what ParseDestination reads.
 func (d Destination) String() string {
 	text := d.Network.String()

@@ -47,12 +47,12 @@ func writeTar(to io.Writer, binary io.Reader, size int64) error {
 func checkStatic(path string) error {
 	file, err := elf.Open(path)
 	if err != nil {
-		return fmt.Errorf("the demo runs this very binary in its containers, so it has to be one for Linux; run `make demo` on Linux: %w", err)
+		return fmt.Errorf("this very binary is to run in containers, so it has to be one for Linux; run it on Linux: %w", err)
 	}
 	defer file.Close()
 	for _, section := range file.Progs {
 		if section.Type == elf.PT_INTERP {
-			return fmt.Errorf("%s needs shared libraries, which the demo's empty images do not have; build it with `make build`", path)
+			return fmt.Errorf("%s needs shared libraries, which an empty image does not have; build it with `make build`", path)
 		}
 	}
 	return nil
