@@ -28,6 +28,9 @@ func configure(stack *deploy.Stack, config repoconfig.Config, beyond Config, fou
 		if c.Resources.CPUs != 0 {
 			s.CPUs = beyond.cpus(found, at("resources.cpus"), c.Resources.CPUs)
 		}
+		if c.Host != "" {
+			found.LeaveOut(s.Name, "services.*.host has no effect yet", "hosts begin with the services' names")
+		}
 		s.InPlace = c.Replace == repoconfig.ReplaceInPlace
 	}
 	for i, job := range config.Init {
