@@ -44,7 +44,7 @@ func (c *Controller) doubtLive() {
 	c.poke()
 }
 
-// doubtDeployment has a deployment looked after from that time on, if it is live. The number of a state stands for the one that is live with it.
+// doubtDeployment has a deployment looked after from that time on, if it is live.
 func (c *Controller) doubtDeployment(id int64, from time.Time) {
 	c.mu.Lock()
 	c.stopped[id] = soonest(c.stopped[id], from)
@@ -91,8 +91,7 @@ func (c *Controller) toRestore(owned []Deployment) map[int64]time.Time {
 	doubted := make(map[int64]time.Time, len(c.stopped))
 	later := make(map[int64]time.Time)
 	for _, d := range owned {
-		from := soonest(c.stopped[d.ID], c.stopped[d.State])
-		stopped := !from.IsZero()
+		from, stopped := c.stopped[d.ID]
 		switch {
 		case d.Phase != Ready:
 		case c.starting[d.Environment] && (c.liveDoubtful || stopped):
