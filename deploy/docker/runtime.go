@@ -53,6 +53,7 @@ type Runtime struct {
 	log          *slog.Logger
 	patience     patience
 	archive      archive
+	meter        meter
 	removing     sync.Map     // the deployments, int64, that Down is removing
 	stopped      sync.Map     // the IDs or names of containers that this Runtime stops, until they start again or are gone
 	processors   atomic.Int64 // that the engine has; 0 where it is to be asked

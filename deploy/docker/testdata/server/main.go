@@ -191,6 +191,12 @@ func handler() http.Handler {
 		for began := time.Now(); time.Since(began) < d; {
 		}
 	})
+	mux.HandleFunc("/fill", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.FormValue("bytes"))
+		if err := os.WriteFile(r.FormValue("path"), make([]byte, n), 0o600); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+		}
+	})
 	mux.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(r.FormValue("status"))
 		os.Exit(n)
