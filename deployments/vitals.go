@@ -10,6 +10,8 @@ const (
 	// settling is how long is waited for what follows on an incident before it is told: the engine starts again what died, and says a moment before or
 	// after an end that it was for want of memory.
 	settling = lull
+	// starting is how long is waited to be able to say that what died was started again.
+	starting = 15 * time.Second
 	// crashes are as many restarts as make a service crash, within crashWindow.
 	crashes     = 5
 	crashWindow = 10 * time.Minute
@@ -147,7 +149,11 @@ func (v *vitals) death(now time.Time) (text string, next time.Time) {
 	if !v.died {
 		return "", next
 	}
-	if at := v.last.At.Add(settling); now.Before(at) {
+	patience := starting
+	if v.running {
+		patience = settling
+	}
+	if at := v.last.At.Add(patience); now.Before(at) {
 		return "", at
 	}
 	oom := v.shortOfMemory()

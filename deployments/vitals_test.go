@@ -124,7 +124,7 @@ func TestVitals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newPatient()
 			c.happens(p)
-			p.at(p.now.Sub(p.began) + 10*second)
+			p.at(p.now.Sub(p.began) + 20*second)
 			if diff := cmp.Diff(c.want, p.said); diff != "" {
 				t.Errorf("said (-want +got):\n%s", diff)
 			}

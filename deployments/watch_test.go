@@ -143,7 +143,7 @@ func TestRouteFollows(t *testing.T) {
 		h.falls(1, true)
 		h.when("Runtime.Restore", failingWith(fault))
 		h.hear(1, deployments.Died)
-		h.pass(10 * time.Second)
+		h.pass(20 * time.Second)
 		if to := h.served()["shop-pr-1.preview.test"]; len(to) != 0 {
 			t.Errorf("the host leads to %v, want the lobby", to)
 		}
@@ -156,7 +156,7 @@ func TestRouteFollows(t *testing.T) {
 		h.when("Runtime.Restore", nil)
 		h.pass(time.Minute)
 		h.wantLive(1, 1)
-		h.wantHistory(1, "web exited with status 1", "does not run any more: "+fault.Error(), "runs again")
+		h.wantHistory(1, "does not run any more: "+fault.Error(), "web exited with status 1", "runs again")
 	})
 }
 
