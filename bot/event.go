@@ -161,14 +161,14 @@ func readPullRequest(d *deployments.Delivery, p payload) error {
 		return nil
 	}
 	want.Intent = deployments.Up
-	want.Source = deployments.Source{Repo: repo, Branch: pr.Head.Ref, SHA: pr.Head.SHA}
-	want.Cause = fmt.Sprintf("%s %s", p.Action, want.Source.ShortSHA())
-	if p.Action == "synchronize" {
-		want.Cause = "push " + want.Source.ShortSHA()
-	}
 	head := ""
 	if pr.Head.Repo != nil {
 		head = pr.Head.Repo.FullName
+	}
+	want.Source = deployments.Source{Repo: repo, Branch: pr.Head.Ref, SHA: pr.Head.SHA, Fork: isFork(repo, head)}
+	want.Cause = fmt.Sprintf("%s %s", p.Action, want.Source.ShortSHA())
+	if p.Action == "synchronize" {
+		want.Cause = "push " + want.Source.ShortSHA()
 	}
 	want.Skip = skipReason(repo, head, pr.Title)
 	d.Wants = append(d.Wants, want)
@@ -178,7 +178,7 @@ func readPullRequest(d *deployments.Delivery, p payload) error {
 // skipReason returns the rule that keeps a pull request from being deployed, or "". head is the repository of its head, "" where that is gone.
 func skipReason(base, head, title string) string {
 	switch {
-	case !strings.EqualFold(base, head):
+	case isFork(base, head):
 		return skipFork
 	case strings.Contains(strings.ToLower(title), "[skip preview]"):
 		return skipTitle
@@ -186,6 +186,9 @@ func skipReason(base, head, title string) string {
 		return ""
 	}
 }
+
+// isFork reports whether a head's repository is another one than the base's. One that is gone counts as a fork.
+func isFork(base, head string) bool { return !strings.EqualFold(base, head) }
 
 func readPush(d *deployments.Delivery, p payload) error {
 	branch, ok := strings.CutPrefix(p.Ref, "refs/heads/")

@@ -24,7 +24,7 @@ func TestDeliveryOf(t *testing.T) {
 	pr := deployments.Origin{Repo: "acme/shop", PullRequest: 42}
 	up := func(title, branch, cause, skip string) deployments.Delivery {
 		return deployments.Delivery{Wants: []deployments.Want{{
-			Origin: pr, Source: deployments.Source{Repo: "acme/shop", Branch: branch, SHA: sha}, Title: title,
+			Origin: pr, Source: deployments.Source{Repo: "acme/shop", Branch: branch, SHA: sha, Fork: skip == skipFork}, Title: title,
 			Intent: deployments.Up, By: deployments.ByEvent, Cause: cause, Skip: skip,
 		}}}
 	}

@@ -59,11 +59,12 @@ func (r repository) pullHead(ctx context.Context, number int) (deployments.Head,
 	if err != nil {
 		return deployments.Head{}, err
 	}
+	into, from := pull.GetBase().GetRepo().GetFullName(), pull.GetHead().GetRepo().GetFullName()
 	head := deployments.Head{
 		Open:   pull.GetState() == "open",
-		Source: deployments.Source{Repo: r.String(), Branch: pull.GetHead().GetRef(), SHA: pull.GetHead().GetSHA()},
+		Source: deployments.Source{Repo: r.String(), Branch: pull.GetHead().GetRef(), SHA: pull.GetHead().GetSHA(), Fork: isFork(into, from)},
 		Title:  plain(pull.GetTitle(), maxTitle),
-		Skip:   skipReason(pull.GetBase().GetRepo().GetFullName(), pull.GetHead().GetRepo().GetFullName(), pull.GetTitle()),
+		Skip:   skipReason(into, from, pull.GetTitle()),
 	}
 	if pull.GetBase().GetRepo().GetArchived() {
 		head.Skip = skipArchived

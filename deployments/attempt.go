@@ -20,6 +20,7 @@ type attempt struct {
 	log *slog.Logger
 
 	since time.Time // when the present phase began
+	mask  *Mask     // hides what is secret of it; set before anything of the checkout is shown
 
 	mu      sync.Mutex // guards what follows, which progress and jobRan write
 	d       Deployment
@@ -175,12 +176,15 @@ func (a *attempt) build(ctx context.Context, dir string) (*Stack, error) {
 		return nil, err
 	}
 	defer log.Close()
+	masked := a.mask.Writer(log)
 
 	prepared := make(chan error, 1)
 	go func(d Deployment) { prepared <- a.Runtime.Prepare(ctx, d) }(a.d)
 	images, err := a.Builder.Build(ctx, BuildRequest{
-		Environment: a.env.Name, Source: a.d.Source, Dir: dir, Builds: stack.Builds, Log: log, Progress: a.progress(ctx),
+		Environment: a.env.Name, Source: a.d.Source, Dir: dir, Builds: stack.Builds, Log: masked, Progress: a.progress(ctx),
 	})
+	// The log is written as well as it goes, like every line of it.
+	_ = masked.Close()
 	return stack, errors.Join(away("the Docker engine", err), away("the Docker engine", <-prepared), a.keep(ctx, images))
 }
 
@@ -200,7 +204,10 @@ func (a *attempt) keep(ctx context.Context, images []Image) error {
 
 // read reads the stack and gives its public services their hosts.
 func (a *attempt) read(ctx context.Context, dir string) (*Stack, error) {
-	values := Values{Own: a.own(nil, nil)}
+	values, err := a.values(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
 	public, err := a.Stacks.Public(ctx, dir, values)
 	if err != nil {
 		return nil, err
@@ -223,7 +230,7 @@ func (a *attempt) read(ctx context.Context, dir string) (*Stack, error) {
 		a.d.Services[i] = ServiceState{Name: name, Status: "waiting", Host: labels[i]}
 	}
 	for _, note := range stack.Notes {
-		if err := a.Store.Record(ctx, a.env.Origin.Key(), note); err != nil {
+		if err := a.Store.Record(ctx, a.env.Origin.Key(), a.mask.String(note)); err != nil {
 			return nil, err
 		}
 	}
@@ -282,7 +289,7 @@ func (a *attempt) progress(ctx context.Context) func(service, status string) {
 		defer a.mu.Unlock()
 		for i := range a.d.Services {
 			if a.d.Services[i].Name == service {
-				a.d.Services[i].Status = status
+				a.d.Services[i].Status = a.mask.String(status)
 			}
 		}
 		if a.Now().Sub(a.saved) < time.Second {
@@ -301,7 +308,8 @@ func (a *attempt) fail(ctx context.Context, cause error) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	a.endPhase()
-	fault := FaultOf(cause)
+	cause = a.mask.error(cause)
+	fault := a.mask.Fault(FaultOf(cause))
 	switch {
 	case errors.Is(cause, ErrSuperseded) || errors.Is(context.Cause(ctx), ErrSuperseded):
 		a.d.Phase, a.d.Reason = Superseded, supersedeReason(ctx, cause)

@@ -25,6 +25,7 @@ type Deployment struct {
 	Subnet      netip.Prefix
 	Images      []Image
 	Plan        Plan
+	Secrets     []string // values in the Plan that nobody is to be shown; see Mask
 	Services    []ServiceState
 	Backends    []Backend // where its public services answer, known once it is live
 	Condition   Condition // how it fares, where it is live

@@ -27,6 +27,7 @@ type Environment struct {
 	Live    int64 // the Deployment that is served; 0 for none
 	Failed  bool  // the observed generation ended in a user's fault
 	Expires time.Time
+	TTL     time.Duration // by its own .vitrine.yml; 0 for the server's
 
 	Failures  int       // attempts of this generation that ended in a fault of ours
 	NotBefore time.Time // the next attempt starts no earlier
@@ -77,6 +78,7 @@ type Source struct {
 	Repo   string `json:"repo"`             // "owner/name"
 	Branch string `json:"branch,omitempty"` // where the commit was seen
 	SHA    string `json:"sha"`              // 40 hexadecimal digits
+	Fork   bool   `json:"fork,omitempty"`   // it is a fork's code, which never sees a secret
 }
 
 // ShortSHA returns the first seven digits of the commit.

@@ -46,7 +46,8 @@ type world struct {
 	inside     map[string]int               // how many are in a call now, and in one of an environment's
 	most       map[string]int               // the most there ever were
 	violations []string
-	notes      []string // that every stack has
+	notes      []string             // that every stack has
+	settings   deployments.Settings // of every checkout
 }
 
 // A reported state is one that people were shown.
@@ -269,6 +270,13 @@ func (w *world) tags() []string {
 	all := maps.Clone(w.engine)
 	maps.Copy(all, w.registry)
 	return slices.Sorted(maps.Keys(all))
+}
+
+// Settings implements [deployments.StackReader].
+func (w *world) Settings(context.Context, string) (deployments.Settings, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.settings, nil
 }
 
 // Public implements [deployments.StackReader].

@@ -21,6 +21,7 @@ type Store interface {
 	Environments
 	Attempts
 	Outbox
+	Vault
 }
 
 // Inbox takes in what is wanted.
@@ -64,6 +65,9 @@ type Environments interface {
 // Attempts records what the Controller does. The writes that take a Deployment are refused with ErrSuperseded when its generation is not the
 // environment's any more, or when it has ended. The Store writes the times of a Deployment.
 type Attempts interface {
+	// Retime gives the environment a time to live of its own, 0 for the server's, and moves its expiry by the difference. What is above the server's
+	// ceiling is cut to it, and an Event says so when it becomes so.
+	Retime(ctx context.Context, environment int64, ttl time.Duration) error
 	// Claim begins an attempt at the environment's present generation: a Deployment in phase Queued with a subnet of its own, a /27 of the pool
 	// that neither another deployment has nor anything of occupied overlaps.
 	Claim(ctx context.Context, environment int64, pool netip.Prefix, occupied []netip.Prefix) (Deployment, error)
@@ -103,6 +107,15 @@ type Attempts interface {
 	Unreferenced(ctx context.Context, id int64, references []string) ([]string, error)
 	// Interrupt ends, as cancelled, every attempt that a former process left running.
 	Interrupt(ctx context.Context, reason string) error
+}
+
+// Vault holds secret values. On the disk they are encrypted.
+type Vault interface {
+	// Variables returns those of a repository, by name. Its spelling in capitals and small letters does not matter.
+	Variables(ctx context.Context, repo string) (map[string]string, error)
+	// Generate returns a random value for each name: as many hexadecimal digits as lengths says. An environment draws each once, and keeps it until it is
+	// gone or the length is another one.
+	Generate(ctx context.Context, environment int64, lengths map[string]int) (map[string]string, error)
 }
 
 // Outbox holds what is to be brought outside after the fact.
@@ -206,6 +219,8 @@ type BuildRequest struct {
 
 // A StackReader reads what a checkout asks for. What is wrong with the files is a Fault.
 type StackReader interface {
+	// Settings returns what .vitrine.yml tells the Controller; the zero Settings where there is none.
+	Settings(ctx context.Context, dir string) (Settings, error)
 	// Public returns the public services in their order; the first has the plain host. Those of v.Own that follow from the answer are not there yet.
 	Public(ctx context.Context, dir string, v Values) ([]PublicService, error)
 	// Read returns the stack.

@@ -120,7 +120,7 @@ func (c *Controller) restore(ctx context.Context, what string, id int64) {
 			err = c.fenced(ctx)
 		}
 		if err == nil {
-			err = c.Runtime.Restore(ctx, d)
+			err = NewMask(d.Secrets).error(c.Runtime.Restore(ctx, d))
 		}
 	}
 	if errors.Is(err, ErrNotFound) {

@@ -10,6 +10,36 @@ import (
 	"strings"
 )
 
+// values returns what the files of the checkout are read with. From then on what is secret of it is masked.
+func (a *attempt) values(ctx context.Context, dir string) (Values, error) {
+	settings, err := a.Stacks.Settings(ctx, dir)
+	if err != nil {
+		return Values{}, err
+	}
+	if err := a.Store.Retime(ctx, a.env.ID, settings.TTL); err != nil {
+		return Values{}, err
+	}
+	repo, fork := a.d.Source.Repo, a.d.Source.Fork
+	variables := map[string]string{}
+	if !fork {
+		if variables, err = a.Store.Variables(ctx, repo); err != nil {
+			return Values{}, err
+		}
+	}
+	generated, err := a.Store.Generate(ctx, a.env.ID, settings.generated(variables, fork))
+	if err != nil {
+		return Values{}, err
+	}
+	env, secrets, err := settings.resolve(repo, variables, generated, fork)
+	if err != nil {
+		return Values{}, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.d.Secrets, a.mask = secrets, NewMask(secrets)
+	return Values{Own: a.own(nil, nil), Env: env}, nil
+}
+
 // own returns the environment's own values. services have the hosts' labels at the same index.
 func (a *attempt) own(services, labels []string) map[string]string {
 	vars := map[string]string{

@@ -202,6 +202,7 @@ func (c *Controller) fare(ctx context.Context, id int64, change func(*Condition)
 	}
 	after := d.Condition
 	change(&after)
+	after = NewMask(d.Secrets).condition(after)
 	if d.Phase != Ready || reflect.DeepEqual(after, d.Condition) {
 		return
 	}

@@ -11,9 +11,10 @@ import (
 
 // The exit codes.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	exitOK       = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitNotFound = 3
 )
 
 // A cli is the command line: every command, flag, environment variable, default and help text.
@@ -22,6 +23,7 @@ type cli struct {
 	Demo    demoCommand    `cmd:"" help:"Try Vitrine against a simulated GitHub and a real Docker engine. Leaves nothing behind."`
 	Doctor  doctorCommand  `cmd:"" help:"Check the engine, the configuration and the neighbours, and say how to mend each."`
 	Check   checkCommand   `cmd:"" help:"Say what a deploy would say of a folder: its .vitrine.yml, its compose files and the policy."`
+	Env     envCommand     `cmd:"" help:"Keep a repository's Variables: values for its previews that are not in git."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Sample  sampleCommand  `cmd:"" hidden:"" help:"Run one service of the demo's sample repository."`
 
@@ -61,8 +63,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := command.Run(); err != nil {
 		fmt.Fprintf(stderr, "vitrine: %v\n", err)
 		var usage *usageError
-		if errors.As(err, &usage) {
+		var missing *notFoundError
+		switch {
+		case errors.As(err, &usage):
 			return exitUsage
+		case errors.As(err, &missing):
+			return exitNotFound
 		}
 		return exitFailed
 	}
@@ -71,3 +77,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // A usageError is a setting that is missing or makes no sense.
 type usageError struct{ error }
+
+// A notFoundError is something that was named and is not there.
+type notFoundError struct{ error }

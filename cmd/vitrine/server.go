@@ -23,6 +23,7 @@ import (
 	"vitrine/deployments"
 	"vitrine/deployments/repoconfig"
 	"vitrine/deployments/sqlite"
+	"vitrine/deployments/web"
 	"vitrine/proxyroutes"
 	"vitrine/proxyroutes/embeddedredis"
 	"vitrine/proxyroutes/proxy"
@@ -35,6 +36,8 @@ const (
 	reportPause = 3 * time.Second
 	// shutdownTime is how long requests that are being answered may take when the process stops.
 	shutdownTime = 5 * time.Second
+	// readHeaderTime is how long a client may take to say what it wants.
+	readHeaderTime = 10 * time.Second
 )
 
 // A server is one Vitrine: all its parts, wired. Open one, Run it once, Close it.
@@ -50,6 +53,8 @@ type server struct {
 	controller *deployments.Controller
 	records    *proxyroutes.Records
 	http       *http.Server
+	socket     net.Listener // of the commands on this machine
+	local      *http.Server // serves them
 }
 
 // openServer wires everything. The listener, which stays the caller's to close, is served once Run is called.
@@ -66,6 +71,13 @@ func openServer(ctx context.Context, s settings, listener net.Listener, key []by
 		return nil, err
 	}
 	srv.add(srv.store.Close)
+	if srv.socket, err = listenOnSocket(s.Data); err != nil {
+		return nil, err
+	}
+	srv.add(srv.socket.Close)
+	srv.local = &http.Server{
+		Handler: web.VariablesHandler(srv.store, log), ReadHeaderTimeout: readHeaderTime, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 	if err := srv.openRoutes(ctx); err != nil {
 		return nil, err
 	}
@@ -147,7 +159,7 @@ func (s *server) openControl(key []byte) error {
 	control.HandleFunc("GET /"+repoconfig.SchemaName, serveSchema)
 	s.http = &http.Server{
 		Handler:           byHost(s.controlHosts(), keepOut(s.Subnets, control), previews),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: readHeaderTime,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	return nil
@@ -163,21 +175,26 @@ func (s *server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	group.Go(func() error {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve on %s: %w", s.listener.Addr(), err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-		defer cancel()
-		if err := s.http.Shutdown(last); err != nil {
-			return s.http.Close()
-		}
-		return nil
-	})
+	for _, serving := range []struct {
+		*http.Server
+		on net.Listener
+	}{{s.http, s.listener}, {s.local, s.socket}} {
+		group.Go(func() error {
+			if err := serving.Serve(serving.on); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve on %s: %w", serving.on.Addr(), err)
+			}
+			return nil
+		})
+		group.Go(func() error {
+			<-ctx.Done()
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+			defer cancel()
+			if err := serving.Shutdown(last); err != nil {
+				return serving.Close()
+			}
+			return nil
+		})
+	}
 	return group.Wait()
 }
 

@@ -40,6 +40,17 @@ var _ deployments.StackReader = (*Reader)(nil)
 // New returns a Reader.
 func New(c Config) *Reader { return &Reader{config: c} }
 
+// Settings implements [deployments.StackReader].
+func (r *Reader) Settings(_ context.Context, dir string) (settings deployments.Settings, err error) {
+	files, err := checkout.Open(dir)
+	if err != nil {
+		return settings, err
+	}
+	defer func() { err = errors.Join(err, files.Close()) }()
+	config, err := readConfig(files)
+	return deployments.Settings{Env: config.Env, TTL: config.TTL}, err
+}
+
 // Public returns the public services in their order; the first has the plain host. Variables named VITRINE_* that v lacks, since they follow
 // from the answer, have a value that stands for theirs. Errors are as of Read.
 func (r *Reader) Public(ctx context.Context, dir string, v deployments.Values) ([]deployments.PublicService, error) {

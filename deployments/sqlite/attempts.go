@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,27 +12,37 @@ import (
 	"vitrine/deployments"
 )
 
-const deploymentColumns = `id, environment_id, generation, source, phase, reason, fault, subnet, images, plan, services, timings,
+const deploymentColumns = `id, environment_id, generation, source, phase, reason, fault, subnet, images, plan, secrets, services, timings,
 	backends, condition, created_at, ended_at, live_at, pushed_at, remove_at, state, ran`
 
 // running is the condition of an attempt that is Phase.Running.
 const running = `phase IN ('queued', 'fetching', 'building', 'starting')`
 
-func scanDeployment(row row) (d deployments.Deployment, err error) {
+func (t *tx) scanDeployment(row row) (d deployments.Deployment, err error) {
+	var plan, secrets []byte
 	err = row.Scan(&d.ID, &d.Environment, &d.Generation, document{&d.Source}, &d.Phase, &d.Reason, document{&d.Fault}, network{&d.Subnet},
-		document{&d.Images}, (*[]byte)(&d.Plan.JSON), document{&d.Services}, document{&d.Timings},
+		document{&d.Images}, &plan, &secrets, document{&d.Services}, document{&d.Timings},
 		document{&d.Backends}, document{&d.Condition}, instant{&d.CreatedAt}, instant{&d.EndedAt}, instant{&d.LiveAt}, instant{&d.PushedAt}, instant{&d.RemoveAt}, &d.State, document{&d.Ran})
-	return d, err
+	if err != nil {
+		return d, err
+	}
+	if d.Plan.JSON, err = t.seal.open(plan, planName(d.ID)); err != nil {
+		return d, err
+	}
+	if secrets, err = t.seal.open(secrets, secretsName(d.ID)); err != nil || secrets == nil {
+		return d, err
+	}
+	return d, json.Unmarshal(secrets, &d.Secrets)
 }
 
 func (t *tx) deployment(ctx context.Context, id int64) (deployments.Deployment, error) {
-	return one(ctx, t, scanDeployment, `SELECT `+deploymentColumns+` FROM deployments WHERE id = ?`, id)
+	return one(ctx, t, t.scanDeployment, `SELECT `+deploymentColumns+` FROM deployments WHERE id = ?`, id)
 }
 
 // latest returns an environment's newest attempt, nil for none.
 func (t *tx) latest(ctx context.Context, environment int64) (*deployments.Deployment, error) {
 	const query = `SELECT ` + deploymentColumns + ` FROM deployments WHERE environment_id = ? ORDER BY id DESC LIMIT 1`
-	d, err := one(ctx, t, scanDeployment, query, environment)
+	d, err := one(ctx, t, t.scanDeployment, query, environment)
 	if errors.Is(err, deployments.ErrNotFound) {
 		return nil, nil
 	}
@@ -40,9 +51,20 @@ func (t *tx) latest(ctx context.Context, environment int64) (*deployments.Deploy
 
 // putDeployment writes what an attempt may change. Images keep the digests that a push has recorded.
 func (t *tx) putDeployment(ctx context.Context, d deployments.Deployment) error {
-	const update = `UPDATE deployments SET source = ?, phase = ?, reason = ?, fault = ?, plan = ?, services = ?, timings = ?, backends = ?,
+	const update = `UPDATE deployments SET source = ?, phase = ?, reason = ?, fault = ?, plan = ?, secrets = ?, services = ?, timings = ?, backends = ?,
 		ended_at = ?, live_at = ?, ran = ?, images = CASE WHEN pushed_at = 0 THEN ? ELSE images END WHERE id = ?`
-	return t.exec(ctx, update, document{d.Source}, d.Phase, d.Reason, document{d.Fault}, []byte(d.Plan.JSON), document{d.Services},
+	var plan, secrets []byte
+	if d.Plan.JSON != nil {
+		plan = t.seal.close(d.Plan.JSON, planName(d.ID))
+	}
+	if len(d.Secrets) > 0 {
+		text, err := json.Marshal(d.Secrets)
+		if err != nil {
+			return err
+		}
+		secrets = t.seal.close(text, secretsName(d.ID))
+	}
+	return t.exec(ctx, update, document{d.Source}, d.Phase, d.Reason, document{d.Fault}, plan, secrets, document{d.Services},
 		document{d.Timings}, document{d.Backends}, at(d.EndedAt), at(d.LiveAt), document{d.Ran}, document{d.Images}, d.ID)
 }
 
@@ -129,7 +151,7 @@ func (t *tx) inherit(ctx context.Context, d *deployments.Deployment, e deploymen
 		if err != nil {
 			return err
 		}
-		last, err := one(ctx, t, scanDeployment, newest, e.ID, live.State)
+		last, err := one(ctx, t, t.scanDeployment, newest, e.ID, live.State)
 		if err != nil {
 			return err
 		}

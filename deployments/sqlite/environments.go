@@ -9,11 +9,11 @@ import (
 )
 
 const environmentColumns = `id, name, repo, pull_request, branch, given_name, sources, title, intent, decided_by, cause, force, reset,
-	generation, observed, coalesce(live, 0), failed, expires_at, failures, not_before, waiting, comment_id, created_at`
+	generation, observed, coalesce(live, 0), failed, expires_at, ttl, failures, not_before, waiting, comment_id, created_at`
 
 func scanEnvironment(row row) (e deployments.Environment, err error) {
 	err = row.Scan(&e.ID, &e.Name, &e.Origin.Repo, &e.Origin.PullRequest, &e.Origin.Branch, &e.Origin.Name, document{&e.Sources}, &e.Title,
-		&e.Intent, &e.By, &e.Cause, &e.Force, &e.Reset, &e.Generation, &e.Observed, &e.Live, &e.Failed, instant{&e.Expires},
+		&e.Intent, &e.By, &e.Cause, &e.Force, &e.Reset, &e.Generation, &e.Observed, &e.Live, &e.Failed, instant{&e.Expires}, &e.TTL,
 		&e.Failures, instant{&e.NotBefore}, &e.Waiting, &e.CommentID, instant{&e.CreatedAt})
 	return e, err
 }
@@ -156,12 +156,12 @@ func (t *tx) newEnvironment(ctx context.Context, o deployments.Origin) (deployme
 // putEnvironment writes what changed between two states of an environment. Its change number grows where people can see the difference.
 func (t *tx) putEnvironment(ctx context.Context, before, after deployments.Environment) error {
 	const update = `UPDATE environments SET sources = ?, title = ?, intent = ?, decided_by = ?, cause = ?, force = ?, reset = ?, generation = ?,
-		observed = ?, live = nullif(?, 0), failed = ?, expires_at = ?, failures = ?, not_before = ?, waiting = ?, change = change + ?,
+		observed = ?, live = nullif(?, 0), failed = ?, expires_at = ?, ttl = ?, failures = ?, not_before = ?, waiting = ?, change = change + ?,
 		raised_at = CASE WHEN generation = observed THEN ? ELSE raised_at END
 		WHERE id = ?`
 	e := after
 	return t.exec(ctx, update, document{e.Sources}, e.Title, e.Intent, e.By, e.Cause, e.Force, e.Reset, e.Generation,
-		e.Observed, e.Live, e.Failed, at(e.Expires), e.Failures, at(e.NotBefore), e.Waiting, shownOf(before) != shownOf(after),
+		e.Observed, e.Live, e.Failed, at(e.Expires), e.TTL, e.Failures, at(e.NotBefore), e.Waiting, shownOf(before) != shownOf(after),
 		at(t.now), e.ID)
 }
 

@@ -87,7 +87,7 @@ func (s *Store) Unpushed(ctx context.Context) (list []deployments.Deployment, er
 	const query = `SELECT ` + deploymentColumns + ` FROM deployments
 		WHERE phase = 'ready' AND pushed_at = 0 AND json_array_length(images) > 0 ORDER BY id`
 	err = s.view(ctx, func(t *tx) error {
-		list, err = all(ctx, t, scanDeployment, query)
+		list, err = all(ctx, t, t.scanDeployment, query)
 		return err
 	})
 	if err != nil {

@@ -43,6 +43,9 @@ func (s *Store) TakenDown(ctx context.Context, environment, generation int64) er
 		if err != nil {
 			return err
 		}
+		if err := t.forgetGenerated(ctx, environment); err != nil {
+			return err
+		}
 		after := before
 		after.Failed, after.Force, after.Reset = false, false, false
 		return t.observe(ctx, before, after)
@@ -75,7 +78,7 @@ func (s *Store) Owned(ctx context.Context) (list []deployments.Deployment, err e
 }
 
 func (t *tx) owned(ctx context.Context) ([]deployments.Deployment, error) {
-	return all(ctx, t, scanDeployment, `SELECT `+deploymentColumns+` FROM deployments WHERE removed_at = 0 ORDER BY id`)
+	return all(ctx, t, t.scanDeployment, `SELECT `+deploymentColumns+` FROM deployments WHERE removed_at = 0 ORDER BY id`)
 }
 
 // Removed implements [deployments.Attempts]. A deployment that is live or still works towards it cannot be removed. It may be called again.

@@ -47,6 +47,7 @@ type Store struct {
 	commits  *committer
 	reader   *sql.DB
 	lock     *flock.Flock
+	seal     *seal
 	now      func() time.Time
 	lifetime deployments.Lifetime
 	domain   string
@@ -55,8 +56,9 @@ type Store struct {
 
 var _ deployments.Store = (*Store)(nil)
 
-// Open opens the database in the data folder dir, makes both where they are missing (for their owner's eyes alone) and brings the schema up
-// to date. A folder that another process has open, and a database of a newer Vitrine, are errors that say what to do.
+// Open opens the database in the data folder dir, makes both where they are missing (for their owner's eyes alone), with a key for what is secret, and
+// brings the schema up to date. A folder that another process has open, a database of a newer Vitrine, and a key that is not the database's are errors
+// that say what to do.
 func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	dir, err = filepath.Abs(dir)
 	if err != nil {
@@ -75,6 +77,9 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if s.seal, err = openSeal(dir); err != nil {
+		return nil, err
+	}
 	file := filepath.Join(dir, databaseFile)
 	if err := s.connect(file); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
@@ -84,6 +89,9 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	}
 	if s.instance, err = identify(ctx, s.writer); err != nil {
 		return nil, fmt.Errorf("name this instance in %s: %w", file, err)
+	}
+	if err := s.update(ctx, func(t *tx) error { return t.seal.check(ctx, t, file) }); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -148,6 +156,7 @@ type tx struct {
 	now      time.Time
 	lifetime deployments.Lifetime
 	domain   string
+	seal     *seal
 }
 
 // update runs f in a transaction that writes, which it may share with other updates. Nothing is written where f returns an error. f may run on another
@@ -173,5 +182,5 @@ func (s *Store) view(ctx context.Context, f func(*tx) error) error {
 
 // within returns a transaction that has begun. The clock is read now, so that no later one is older. Round drops the monotonic part, which is not stored.
 func (s *Store) within(q statements) *tx {
-	return &tx{statements: q, now: s.now().UTC().Round(0), lifetime: s.lifetime, domain: s.domain}
+	return &tx{statements: q, now: s.now().UTC().Round(0), lifetime: s.lifetime, domain: s.domain, seal: s.seal}
 }
