@@ -144,12 +144,17 @@ func (c *Controller) say(ctx context.Context, environment, deployment int64, v *
 		return
 	}
 	e, err := c.Store.Environment(ctx, environment)
+	var d Deployment
+	if err == nil {
+		d, err = c.Store.Deployment(ctx, deployment)
+	}
 	if err != nil {
 		c.Log.Error("read the environment of a container", "environment", environment, "error", err)
 		return
 	}
-	c.Log.Warn("container", "environment", e.Name, "deployment", deployment, "service", v.service, "event", s.text)
-	c.tell(ctx, e.Origin, v.service+" "+s.text)
+	text := NewMask(d.Secrets).String(s.text) // a health check's output may have any of them
+	c.Log.Warn("container", "environment", e.Name, "deployment", deployment, "service", v.service, "event", text)
+	c.tell(ctx, e.Origin, v.service+" "+text)
 }
 
 // tellOfCrash records that a service is crashing, with the last that it printed.
