@@ -120,13 +120,13 @@ func (s Settings) missing(repo string, names []string, fork bool) *Fault {
 		f.Excerpt = append(f.Excerpt, fmt.Sprintf("%s: %s has no value: %s", s.Env[name].Where, name, s.Env[name].Required))
 		assignments[i] = name + "=..."
 	}
-	what := "the required variable " + names[0] + " has no value"
+	what := "the required variable `" + names[0] + "` has no value"
 	if len(names) > 1 {
-		what = "the required variables " + strings.Join(names, ", ") + " have no value"
+		what = "the required variables " + "`" + strings.Join(names, "`, `") + "` have no value"
 	}
-	so := fmt.Sprintf("On the server, run vitrine env set %s %s, then comment /deploy", repo, strings.Join(assignments, " "))
+	so := fmt.Sprintf("On the server, run `vitrine env set %s %s`, then comment `/deploy`", repo, strings.Join(assignments, " "))
 	if fork {
-		so = "A fork never sees the repository's own; give them one for forks in .vitrine.yml, such as {fork: \"dummy\"}"
+		so = "A fork never sees the repository's own; give them one for forks in `.vitrine.yml`, such as `{fork: \"dummy\"}`"
 	}
 	f.Reason = what + ". " + so
 	return f

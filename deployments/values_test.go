@@ -36,20 +36,20 @@ func TestSettingsResolve(t *testing.T) {
 		"one is missing": {
 			variables: map[string]string{"MAPS": "m"}, lengths: map[string]int{"RANDOM": 16},
 			fault: &Fault{Kind: FaultConfig, Where: ".vitrine.yml:4",
-				Reason:  "the required variable STRIPE has no value. On the server, run vitrine env set acme/shop STRIPE=..., then comment /deploy",
+				Reason:  "the required variable `STRIPE` has no value. On the server, run `vitrine env set acme/shop STRIPE=...`, then comment `/deploy`",
 				Excerpt: []string{".vitrine.yml:4: STRIPE has no value: ask ana"}},
 		},
 		"two are missing": {
 			lengths: map[string]int{"RANDOM": 16},
 			fault: &Fault{Kind: FaultConfig, Where: ".vitrine.yml:5",
-				Reason:  "the required variables MAPS, STRIPE have no value. On the server, run vitrine env set acme/shop MAPS=... STRIPE=..., then comment /deploy",
+				Reason:  "the required variables `MAPS`, `STRIPE` have no value. On the server, run `vitrine env set acme/shop MAPS=... STRIPE=...`, then comment `/deploy`",
 				Excerpt: []string{".vitrine.yml:5: MAPS has no value: ask bob", ".vitrine.yml:4: STRIPE has no value: ask ana"}},
 		},
 		"a fork sees no Variable": {
 			variables: map[string]string{"STRIPE": "sk", "MAPS": "m", "PLAIN": "mine"}, fork: true, lengths: map[string]int{"RANDOM": 16},
 			fault: &Fault{Kind: FaultConfig, Where: ".vitrine.yml:4",
-				Reason: "the required variable STRIPE has no value. A fork never sees the repository's own; give them one for forks in .vitrine.yml, " +
-					"such as {fork: \"dummy\"}",
+				Reason: "the required variable `STRIPE` has no value. A fork never sees the repository's own; give them one for forks in `.vitrine.yml`, " +
+					"such as `{fork: \"dummy\"}`",
 				Excerpt: []string{".vitrine.yml:4: STRIPE has no value: ask ana"}},
 		},
 	}
