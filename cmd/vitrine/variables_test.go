@@ -46,7 +46,9 @@ func TestVariablesStaySecret(t *testing.T) {
 	command(t, "env", "set", inputs, "STRIPE_KEY="+secret, "--data="+w.data).says(t, exitOK, "Set for acme/inputs: STRIPE_KEY.")
 	_, err := w.github.Comment(inputs, number, sample.Developer, "/deploy")
 	w.must(err)
-	w.eventually("the preview is live", func() bool { return query[int](w, `SELECT COALESCE(live, 0) FROM environments WHERE name = ?`, name) > 0 })
+	w.eventually("the preview is live", func() bool {
+		return query[int](w, `SELECT COALESCE(live, 0) FROM environments WHERE name = ?`, name) > 0
+	})
 	env := w.environmentOf(w.liveOf(name))
 	for _, want := range []string{`^MODE=shop$`, `^STRIPE_KEY=` + secret + `$`, `^COPY=key-` + secret + `$`, `^SECRET_KEY_BASE=[0-9a-f]{64}$`} {
 		if !slices.ContainsFunc(env, regexp.MustCompile(want).MatchString) {
