@@ -53,7 +53,13 @@ func (w *world) propose(branch string, files map[string]string) int {
 // said returns what the App wrote to a pull request of the inputs.
 func (w *world) said(number int) string {
 	w.Helper()
-	comments, err := w.github.Comments(inputs, number)
+	return w.saidIn(inputs, number)
+}
+
+// saidIn returns what the App wrote to a pull request.
+func (w *world) saidIn(repository string, number int) string {
+	w.Helper()
+	comments, err := w.github.Comments(repository, number)
 	w.must(err)
 	var texts []string
 	for _, c := range comments {

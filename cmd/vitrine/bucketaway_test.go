@@ -12,6 +12,7 @@ import (
 // The bucket goes away while images are pushed, hangs while others are, and is away when the preview is closed: previews are live meanwhile, and
 // everything is made up for.
 func TestSoakBucketAway(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	w := newWorldBeside(t, neighbours{bucket: s3test.Start(t)})
 	w.start()
 	s := w.story()

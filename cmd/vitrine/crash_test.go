@@ -50,6 +50,7 @@ func TestKilledWhileDeploying(t *testing.T) {
 }
 
 func TestSoakKilledWhileDeploying(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	killedAt(t, later("building", 300*time.Millisecond), later("starting", 300*time.Millisecond), later("starting", time.Second),
 		later("ready", 500*time.Millisecond), clearing())
 }

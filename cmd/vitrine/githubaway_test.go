@@ -256,6 +256,7 @@ func TestGithubAwayButGit(t *testing.T) {
 
 // The whole course, with a minute in which GitHub does not answer at all: one commit was fetched before it, one is pushed during it.
 func TestSoakGithubAway(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	o := newSmallWorld(t)
 	o.start()
 	o.beginAtFetch(erring)

@@ -65,7 +65,8 @@ type world struct {
 	neighbours
 	github   *githubsim.Server
 	web      string
-	base     string // the image that repositories may build on: the vitrine binary, as /vitrine
+	base     string   // the image that repositories may build on: the vitrine binary, as /vitrine
+	imported []string // further images, removed at the end
 	port     int
 	registry string
 	data     string
@@ -172,6 +173,20 @@ func (w *world) stop() {
 		w.Fatal("serve did not end after SIGTERM")
 	}
 	w.process = nil
+}
+
+// vitrine runs a command beside serve, with serve's settings, and returns what it printed.
+func (w *world) vitrine(args ...string) string {
+	w.Helper()
+	path, err := binary()
+	w.must(err)
+	command := exec.CommandContext(w.Context(), path, args...)
+	command.Env = append(os.Environ(), w.env...)
+	out, err := command.CombinedOutput()
+	if err != nil {
+		w.Fatalf("vitrine %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
 }
 
 func (w *world) story() *story {
@@ -301,7 +316,9 @@ func (w *world) clean() {
 		w.must(err)
 		w.must(b.Remove(ctx, references))
 	}
-	w.must(b.RemoveImported(ctx, w.base))
+	for _, name := range append(w.imported, w.base) {
+		w.must(b.RemoveImported(ctx, name))
+	}
 }
 
 // eventually waits until done says so.
