@@ -167,7 +167,7 @@ func (in PlanInput) container(s Service, image Image, ends bool) (Container, err
 		Service: s.Name, Reference: image.Reference, DependsOn: s.DependsOn, Check: check, Port: s.Port, Public: s.Public,
 		Spec: Spec{
 			Image: image.ID, Entrypoint: s.Entrypoint, Command: s.Command, Environment: s.Environment, WorkingDir: s.WorkingDir,
-			User: s.User, Aliases: aliases(s), Memory: min(cmp.Or(s.Memory, defaultMemory), maxMemory), CPUs: in.cpus(s), PIDs: pidsLimit,
+			User: s.User, Aliases: aliases(s), Memory: min(cmp.Or(s.Memory, defaultMemory), cmp.Or(in.Stack.MaxMemory, maxMemory)), CPUs: in.cpus(s), PIDs: pidsLimit,
 			// An engine copies nothing into a container whose file system is read-only.
 			Mounts: s.Mounts, Tmpfs: s.Tmpfs, ReadOnly: s.ReadOnly && len(s.Files) == 0, StopSignal: s.StopSignal,
 			StopGrace: min(s.StopGrace, maxStopGrace), Files: s.Files, NoInit: s.NoInit, CapDrop: s.CapDrop, Ulimits: s.Ulimits, ShmSize: s.ShmSize,
@@ -198,9 +198,12 @@ func (in PlanInput) identify(c *Container) error {
 	return nil
 }
 
-// cpus returns the service's share, cut to what the engine has: more than that is refused by the engine.
+// cpus returns the service's share, cut to what it may have and to what the engine has: more than that is refused by the engine.
 func (in PlanInput) cpus(s Service) float64 {
 	cpus := cmp.Or(s.CPUs, defaultCPUs)
+	if in.Stack.MaxCPUs > 0 {
+		cpus = min(cpus, in.Stack.MaxCPUs)
+	}
 	if in.MaxCPUs > 0 {
 		cpus = min(cpus, in.MaxCPUs)
 	}

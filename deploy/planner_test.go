@@ -158,14 +158,19 @@ func TestLimits(t *testing.T) {
 	for _, test := range []struct {
 		memory, wantMemory     int64
 		cpus, engine, wantCPUs float64
+		maxMemory              int64
+		maxCPUs                float64
 	}{
-		{0, 1 << 30, 0, 0, 2},
-		{0, 1 << 30, 0, 1, 1},
-		{64 << 20, 64 << 20, 0.5, 4, 0.5},
-		{8 << 30, 4 << 30, 8, 4, 4},
+		{0, 1 << 30, 0, 0, 2, 0, 0},
+		{0, 1 << 30, 0, 1, 1, 0, 0},
+		{64 << 20, 64 << 20, 0.5, 4, 0.5, 0, 0},
+		{8 << 30, 4 << 30, 8, 4, 4, 0, 0},
+		{8 << 30, 6 << 30, 8, 16, 6, 6 << 30, 6},
+		{0, 1 << 30, 0, 16, 2, 6 << 30, 6},
+		{0, 512 << 20, 0, 16, 1, 512 << 20, 1},
 	} {
 		in := input(Service{Name: "web", Memory: test.memory, CPUs: test.cpus})
-		in.MaxCPUs = test.engine
+		in.MaxCPUs, in.Stack.MaxMemory, in.Stack.MaxCPUs = test.engine, test.maxMemory, test.maxCPUs
 		p, err := NewPlan(in)
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,9 @@ type Stack struct {
 	Volumes []string `json:"volumes,omitempty"`
 	// Jobs run to their end before their service starts, those of one service one after the other, in this order.
 	Jobs []Job `json:"jobs,omitempty"`
+	// MaxMemory and MaxCPUs are what a service gets at most: bytes, and processors; 0 for what is usual. No file of the checkout says so.
+	MaxMemory int64   `json:"max_memory,omitempty"`
+	MaxCPUs   float64 `json:"max_cpus,omitempty"`
 }
 
 // A Service is one service of a stack.

@@ -208,7 +208,7 @@ func (a *attempt) read(ctx context.Context, dir string) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	public, err := a.Stacks.Public(ctx, dir, values)
+	public, err := a.Stacks.Public(ctx, a.d.Source.Repo, dir, values)
 	if err != nil {
 		return nil, err
 	}
@@ -216,12 +216,12 @@ func (a *attempt) read(ctx context.Context, dir string) (*Stack, error) {
 	for i, s := range public {
 		names[i] = s.Name
 	}
-	labels, err := a.Store.Reserve(ctx, a.env.ID, names)
+	labels, err := a.Store.Reserve(ctx, a.env.ID, public)
 	if err != nil {
 		return nil, fmt.Errorf("reserve hosts of %s: %w", a.env.Name, err)
 	}
 	values.Own = a.own(names, labels)
-	stack, err := a.Stacks.Read(ctx, dir, values)
+	stack, err := a.Stacks.Read(ctx, a.d.Source.Repo, dir, values)
 	if err != nil {
 		return nil, err
 	}

@@ -63,6 +63,31 @@ func TestOpened(t *testing.T) {
 	})
 }
 
+// What .vitrine.yml says of a service's host is where people are sent, and what the services are told. The repository is the base's own.
+func TestHosts(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.public = []deployments.PublicService{{Name: "shop", Port: 8080}, {Name: "web", Port: 80, Host: "ops"}, {Name: "api", Port: 9000}}
+		h.pushed(1, 1)
+		h.settled()
+		var hosts []string
+		for _, s := range h.live(1).Services {
+			hosts = append(hosts, s.Name+" at "+s.Host)
+		}
+		if diff := cmp.Diff([]string{"shop at shop-pr-1", "web at ops-shop-pr-1", "api at api-shop-pr-1"}, hosts); diff != "" {
+			t.Errorf("hosts (-want +got):\n%s", diff)
+		}
+		told := h.variables[commit(1, 1).SHA]
+		for name, host := range map[string]string{"URL": "", "URL_SHOP": "", "URL_WEB": "ops-", "URL_API": "api-"} {
+			if want := "https://" + host + "shop-pr-1.preview.test"; told["VITRINE_"+name] != want {
+				t.Errorf("VITRINE_%s is %q, want %q", name, told["VITRINE_"+name], want)
+			}
+		}
+		if diff := cmp.Diff(map[string]bool{"acme/shop": true}, h.repos); diff != "" {
+			t.Errorf("repositories (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestAPushSupersedesARunningAttempt(t *testing.T) {
 	for _, call := range []string{"Forge.Head", "Forge.Remote", "Builder.Fetch", "Builder.Build", "Runtime.Prepare", "Runtime.Plan", "Runtime.Up"} {
 		t.Run(call, func(t *testing.T) {

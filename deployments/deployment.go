@@ -105,6 +105,8 @@ type Build struct {
 type PublicService struct {
 	Name string
 	Port int // in the container
+	// Host is what its host begins with in place of its name; empty for its name. It is empty for the one that has the plain host.
+	Host string `json:",omitempty"`
 }
 
 // A ServiceState is what one service of a Deployment is doing.

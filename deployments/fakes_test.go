@@ -46,8 +46,10 @@ type world struct {
 	inside     map[string]int               // how many are in a call now, and in one of an environment's
 	most       map[string]int               // the most there ever were
 	violations []string
-	notes      []string             // that every stack has
-	settings   deployments.Settings // of every checkout
+	notes      []string                    // that every stack has
+	settings   deployments.Settings        // of every checkout
+	repos      map[string]bool             // whose checkouts were read
+	public     []deployments.PublicService // the same; nil is web alone
 }
 
 // A reported state is one that people were shown.
@@ -280,18 +282,29 @@ func (w *world) Settings(context.Context, string) (deployments.Settings, error) 
 }
 
 // Public implements [deployments.StackReader].
-func (w *world) Public(ctx context.Context, dir string, _ deployments.Values) ([]deployments.PublicService, error) {
-	return []deployments.PublicService{{Name: "web", Port: 8080}}, w.call(ctx, "Stacks.Public", dir)
+func (w *world) Public(ctx context.Context, repo, dir string, _ deployments.Values) ([]deployments.PublicService, error) {
+	w.mu.Lock()
+	public := w.public
+	if w.repos == nil {
+		w.repos = make(map[string]bool)
+	}
+	w.repos[repo] = true
+	w.mu.Unlock()
+	if public == nil {
+		public = []deployments.PublicService{{Name: "web", Port: 8080}}
+	}
+	return public, w.call(ctx, "Stacks.Public", dir)
 }
 
 // Read implements [deployments.StackReader].
-func (w *world) Read(ctx context.Context, dir string, v deployments.Values) (deployments.Stack, error) {
+func (w *world) Read(ctx context.Context, repo, dir string, v deployments.Values) (deployments.Stack, error) {
 	if err := w.call(ctx, "Stacks.Read", dir); err != nil {
 		return deployments.Stack{}, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.variables[v.Own["VITRINE_SHA"]] = v.All()
+	w.repos[repo] = true
 	return deployments.Stack{
 		JSON: json.RawMessage(`{}`), Notes: w.notes,
 		Builds: []deployments.Build{{Service: "web", Context: "."}}, Public: []deployments.PublicService{{Name: "web", Port: 8080}},

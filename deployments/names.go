@@ -44,9 +44,10 @@ func BranchName(repo, slug, branch string) Name {
 	return nameFor(BranchKey(repo, branch), slug+"-"+branch)
 }
 
-// ServiceName returns the name of a further public service of an environment: "api-shop-pr-42".
-func ServiceName(environment, service string) Name {
-	return nameFor(environment+"/"+service, service+"-"+environment)
+// ServiceName returns the name of a further public service of an environment: "api-shop-pr-42". first is what it begins with: the service's name, or what
+// .vitrine.yml says in its place. The label belongs to that, not to the service.
+func ServiceName(environment, first string) Name {
+	return nameFor(environment+"/"+first, first+"-"+environment)
 }
 
 func nameFor(owner, full string) Name {

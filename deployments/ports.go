@@ -75,9 +75,10 @@ type Attempts interface {
 	Adopt(ctx context.Context, d Deployment, head Head) error
 	// Save writes the deployment's phase, source, images, plan, services and timings.
 	Save(ctx context.Context, d Deployment) error
-	// Reserve gives each public service its host's label for good, in the order given (the first has the environment's name). It is not fenced:
-	// the Controller joins an attempt before the next begins.
-	Reserve(ctx context.Context, environment int64, services []string) ([]string, error)
+	// Reserve gives each public service its host's label for good, in the order given (the first has the environment's name). One that has another
+	// PublicService.Host than before has another label; the old one stays reserved. It is not fenced: the Controller joins an attempt before the next
+	// begins.
+	Reserve(ctx context.Context, environment int64, services []PublicService) ([]string, error)
 	// Lobby points the environment's hosts that have no live backend at the lobby and returns their records.
 	Lobby(ctx context.Context, environment int64) ([]Route, error)
 	// Switch makes d live, in one transaction: its phase is Ready, the one before is Removing from the time given on, the generation is
@@ -221,10 +222,11 @@ type BuildRequest struct {
 type StackReader interface {
 	// Settings returns what .vitrine.yml tells the Controller; the zero Settings where there is none.
 	Settings(ctx context.Context, dir string) (Settings, error)
-	// Public returns the public services in their order; the first has the plain host. Those of v.Own that follow from the answer are not there yet.
-	Public(ctx context.Context, dir string, v Values) ([]PublicService, error)
+	// Public returns the public services in their order; the first has the plain host. repo, "owner/name", is whose policy counts. Those of v.Own that
+	// follow from the answer are not there yet.
+	Public(ctx context.Context, repo, dir string, v Values) ([]PublicService, error)
 	// Read returns the stack.
-	Read(ctx context.Context, dir string, v Values) (Stack, error)
+	Read(ctx context.Context, repo, dir string, v Values) (Stack, error)
 }
 
 // A Runtime runs stacks. Everything that it makes carries the instance's label and the deployment's, or in its place that of the environment's state:

@@ -29,6 +29,7 @@ type verdict struct {
 type publicService struct {
 	Name string `json:"name"`
 	Port int    `json:"port"`
+	Host string `json:"host,omitempty"` // what its host begins with in place of its name
 }
 
 // Run holds the folder's .vitrine.yml and compose files, or its Dockerfile, against the rules and the policy, as a deploy would, without an engine
@@ -98,8 +99,11 @@ func (v verdict) print(w io.Writer) error {
 	}
 	for i, s := range v.Services {
 		host := "with a host of its own"
-		if i == 0 {
+		switch {
+		case i == 0:
 			host = "with the preview's host"
+		case s.Host != "":
+			host = "with a host that begins with " + s.Host
 		}
 		line("%s: port %d, %s", s.Name, s.Port, host)
 	}

@@ -29,6 +29,10 @@ func TestCheck(t *testing.T) {
 		"compose.yaml": "services: {web: {image: \"shop:${TAG:?}\", tty: true, ports: [\"8080:80\"]}, api: {image: a, ports: [\"9000\"]}}\n",
 		".vitrine.yml": "env: {KEY: {required: the payments team}}\n",
 	})
+	named := folder(t, map[string]string{
+		"compose.yaml": "services: {web: {image: a, ports: [\"80\"]}, api: {image: a, ports: [\"9000\"]}}\n",
+		".vitrine.yml": "services: {web: {host: www}}\n",
+	})
 	for name, test := range map[string]struct {
 		args  []string
 		code  int
@@ -38,6 +42,7 @@ func TestCheck(t *testing.T) {
 			"note: tty is left out (web): ", "note: Set before a deploy, with `vitrine env set`: \"KEY\", \"TAG\".\n",
 			"web: port 80, with the preview's host\napi: port 9000, with a host of its own\n",
 		}},
+		"hosts":    {[]string{named}, exitOK, []string{"api: port 9000, with the preview's host\nweb: port 80, with a host that begins with www\n"}},
 		"refused":  {[]string{folder(t, map[string]string{"compose.yaml": "services:\n  web: {image: a, pid: host}\n"})}, exitFailed, []string{"would not be deployed"}},
 		"nothing":  {[]string{t.TempDir()}, exitFailed, []string{"there is nothing to deploy"}},
 		"no dir":   {[]string{filepath.Join(clean, "gone")}, exitUsage, []string{"is not a folder"}},

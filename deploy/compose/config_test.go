@@ -2,6 +2,7 @@ package compose
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -17,13 +18,22 @@ func TestTheOperatorMayHaveFieldsLeftOut(t *testing.T) {
   web: {image: a, ports: ["80"], privileged: true, cap_add: [SYS_ADMIN], mem_limit: 8g, volumes: ["data:/data"]}
 volumes: {data: {driver_opts: {type: none, o: bind, device: /}}}
 `)
-	read := func(c Config) (deployments.Stack, error) {
-		return New(c).Read(t.Context(), dir, deployments.Values{Own: testVars()})
+	read := func(p Policy) (deployments.Stack, error) {
+		policy := func(repo string) Policy {
+			if repo == "acme/shop" {
+				return p
+			}
+			return Policy{}
+		}
+		if f := deployments.FaultOf(second(New(Config{Policy: policy}).Read(t.Context(), "acme/other", dir, deployments.Values{Own: testVars()}))); f == nil || len(f.Violations) != 3 {
+			t.Errorf("another repository: %+v", f)
+		}
+		return New(Config{Policy: policy}).Read(t.Context(), "acme/shop", dir, deployments.Values{Own: testVars()})
 	}
-	if f := deployments.FaultOf(second(read(Config{LeaveOut: []string{"privileged", "volumes.driver_opts"}}))); f == nil || len(f.Violations) != 1 || f.Violations[0].Rule != "cap_add" {
+	if f := deployments.FaultOf(second(read(Policy{LeaveOut: []string{"privileged", "volumes.driver_opts"}}))); f == nil || len(f.Violations) != 1 || f.Violations[0].Rule != "cap_add" {
 		t.Fatalf("%+v", f)
 	}
-	answer, err := read(Config{LeaveOut: []string{"privileged", "cap_add", "volumes.driver_opts"}, Memory: 6 << 30, CPUs: 1})
+	answer, err := read(Policy{LeaveOut: []string{"privileged", "cap_add", "volumes.driver_opts"}, Memory: 6 << 30, CPUs: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +46,20 @@ volumes: {data: {driver_opts: {type: none, o: bind, device: /}}}
 	}
 	if !slices.Contains(answer.Notes, "privileged is left out (web): the server's policy for this repository has it left out.") {
 		t.Errorf("%q", answer.Notes)
+	}
+}
+
+func TestPolicyThatMakesNoSense(t *testing.T) {
+	if err := (Policy{LeaveOut: []string{"cap_add", "volumes.driver_opts", "build.privileged"}, Memory: 8 << 30, CPUs: 0.5}).Check(); err != nil {
+		t.Error(err)
+	}
+	err := Policy{LeaveOut: []string{"privilegd", "everything", ""}, Memory: 1 << 20, CPUs: math.NaN()}.Check()
+	want := "leave_out: \"privilegd\" is no rule of the policy, did you mean \"privileged\"?\n" +
+		"leave_out: \"everything\" is no rule of the policy; `vitrine check --json` names the rule of each violation\n" +
+		"leave_out: \"\" is no rule of the policy; `vitrine check --json` names the rule of each violation\n" +
+		"memory: 1m is less than a container needs, 6m\ncpus: NaN is less than a container needs, 0.01"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want:\n%s", err, want)
 	}
 }
 

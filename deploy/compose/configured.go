@@ -8,8 +8,9 @@ import (
 	"vitrine/deployments/repoconfig"
 )
 
-// configure brings what .vitrine.yml says of the services into the stack. It wins over what the compose file says of the same.
-func configure(stack *deploy.Stack, config repoconfig.Config, beyond Config, found *findings) {
+// configure brings what .vitrine.yml says of the services into the stack, and what the operator does. It wins over what the compose file says of the same.
+func configure(stack *deploy.Stack, config repoconfig.Config, beyond Policy, found *findings) {
+	stack.MaxMemory, stack.MaxCPUs = beyond.Memory, beyond.CPUs
 	for i := range stack.Services {
 		s := &stack.Services[i]
 		c, ok := config.Services[s.Name]
@@ -27,9 +28,6 @@ func configure(stack *deploy.Stack, config repoconfig.Config, beyond Config, fou
 		}
 		if c.Resources.CPUs != 0 {
 			s.CPUs = beyond.cpus(found, at("resources.cpus"), c.Resources.CPUs)
-		}
-		if c.Host != "" {
-			found.LeaveOut(s.Name, "services.*.host has no effect yet", "hosts begin with the services' names")
 		}
 		s.InPlace = c.Replace == repoconfig.ReplaceInPlace
 	}

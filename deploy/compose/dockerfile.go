@@ -19,7 +19,7 @@ import (
 )
 
 // readDockerfile makes a stack of one service, whose port is .vitrine.yml's or the one that the Dockerfile exposes.
-func readDockerfile(files *checkout.Checkout, config repoconfig.Config, beyond Config, file string, v deployments.Values) (deployments.Stack, error) {
+func readDockerfile(files *checkout.Checkout, config repoconfig.Config, beyond Policy, file string, v deployments.Values) (deployments.Stack, error) {
 	content, err := files.Read(file)
 	if err != nil {
 		return deployments.Stack{}, configFault(file, err)
@@ -38,11 +38,12 @@ func readDockerfile(files *checkout.Checkout, config repoconfig.Config, beyond C
 		Name: mainService, Environment: v.All(), Port: port, Public: true,
 	}}}
 	configure(&stack, config, beyond, f)
+	public := hosts(stack, config, f)
 	if err := f.fault(); err != nil {
 		return deployments.Stack{}, err
 	}
 	build := deployments.Build{Service: mainService, Context: ".", Dockerfile: file, Args: withVars(nil, v.Own)}
-	return encode(stack, []deployments.Build{build}, f.notes())
+	return encode(stack, public, []deployments.Build{build}, f.notes())
 }
 
 // exposed returns the first port that the last stage of a Dockerfile exposes and that a browser may be served at. Stages that it builds upon count

@@ -69,7 +69,7 @@ func FuzzRead(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		stack, err := New(Config{}).Read(t.Context(), dir, deployments.Values{Own: testVars()})
+		stack, err := New(Config{}).Read(t.Context(), "acme/shop", dir, deployments.Values{Own: testVars()})
 		if err != nil {
 			fault := deployments.FaultOf(err)
 			if fault == nil || fault.Reason == "" || len(fault.Excerpt) == 0 || len(fault.Excerpt) > maxListed+1 {

@@ -21,7 +21,7 @@ import (
 // readFault reads a checkout that is to be refused.
 func readFault(t *testing.T, dir string) *deployments.Fault {
 	t.Helper()
-	stack, err := New(Config{}).Read(t.Context(), dir, deployments.Values{Own: testVars()})
+	stack, err := New(Config{}).Read(t.Context(), "acme/shop", dir, deployments.Values{Own: testVars()})
 	f := deployments.FaultOf(err)
 	if f == nil {
 		t.Fatalf("not refused: %s %v", stack.JSON, err)
@@ -115,7 +115,7 @@ func TestLinksInFoldersAreNotFollowed(t *testing.T) {
 // readStack reads a checkout that is to be deployed.
 func readStack(t *testing.T, dir string) deploy.Stack {
 	t.Helper()
-	answer, err := New(Config{}).Read(t.Context(), dir, deployments.Values{Own: testVars()})
+	answer, err := New(Config{}).Read(t.Context(), "acme/shop", dir, deployments.Values{Own: testVars()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestTheProcessEnvironmentIsNotRead(t *testing.T) {
 `)
 	write(t, dir, "Dockerfile", "FROM scratch\n")
 	write(t, dir, ".env", "OPERATOR_SECRET=hidden\n")
-	stack, err := New(Config{}).Read(t.Context(), dir, deployments.Values{})
+	stack, err := New(Config{}).Read(t.Context(), "acme/shop", dir, deployments.Values{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,8 +37,8 @@ func (r *reading) limits(service string, c types.ServiceConfig) (memory int64, c
 }
 
 // memory holds what a service asks for against the ceiling, to which it is cut.
-func (c Config) memory(found *findings, f field, memory int64) int64 {
-	most := cmp.Or(c.Memory, maxMemory)
+func (p Policy) memory(found *findings, f field, memory int64) int64 {
+	most := cmp.Or(p.Memory, maxMemory)
 	switch {
 	case memory != 0 && memory < minMemory:
 		found.wrong(f, "Write 6m or more", "a container needs 6m at least")
@@ -50,8 +50,8 @@ func (c Config) memory(found *findings, f field, memory int64) int64 {
 }
 
 // cpus is as memory.
-func (c Config) cpus(found *findings, f field, cpus float64) float64 {
-	most := cmp.Or(c.CPUs, maxCPUs)
+func (p Policy) cpus(found *findings, f field, cpus float64) float64 {
+	most := cmp.Or(p.CPUs, maxCPUs)
 	// compose-go keeps 32 bits, which print badly.
 	cpus = math.Round(cpus*1000) / 1000
 	switch {

@@ -11,7 +11,7 @@ import (
 	"vitrine/deployments/repoconfig"
 )
 
-// mainService is the name of the service that has the plain host, and of the one that a lone Dockerfile makes.
+// mainService is the name of the service that has the plain host where nothing else is said, and of the one that a lone Dockerfile makes.
 const mainService = "web"
 
 // private are the container ports at which no browser is served: SSH, mail, databases, queues, caches.

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"vitrine/deploy"
@@ -53,27 +52,27 @@ func (r *Reader) Settings(_ context.Context, dir string) (settings deployments.S
 
 // Public returns the public services in their order; the first has the plain host. Variables named VITRINE_* that v lacks, since they follow
 // from the answer, have a value that stands for theirs. Errors are as of Read.
-func (r *Reader) Public(ctx context.Context, dir string, v deployments.Values) ([]deployments.PublicService, error) {
-	stack, err := r.read(ctx, dir, v, &interpolator{variable: standingIn(v.All())}, false)
+func (r *Reader) Public(ctx context.Context, repo, dir string, v deployments.Values) ([]deployments.PublicService, error) {
+	stack, err := r.read(ctx, r.config.policy(repo), dir, v, &interpolator{variable: standingIn(v.All())}, false)
 	return stack.Public, err
 }
 
-// Read returns the stack of the checkout in dir, encoded as a deploy.Stack. v serves ${...} in the compose file and the secrets that name them,
+// Read returns the stack of the checkout in dir, encoded as a deploy.Stack, under the policy of the repository. v serves ${...} in the compose file and the secrets that name them,
 // and reaches every service's environment, and the environment's own every build's arguments, unless the compose file gives these names a value of its
 // own; it wins over what an env_file says. Nothing else does, least of all this process's environment. What is wrong with the files is a
 // *deployments.Fault: of kind FaultNothing where there is nothing to deploy, else of kind FaultConfig with all that is wrong in its Violations.
-func (r *Reader) Read(ctx context.Context, dir string, v deployments.Values) (deployments.Stack, error) {
+func (r *Reader) Read(ctx context.Context, repo, dir string, v deployments.Values) (deployments.Stack, error) {
 	vars := v.All()
-	return r.read(ctx, dir, v, &interpolator{variable: func(name string) (string, bool) {
+	return r.read(ctx, r.config.policy(repo), dir, v, &interpolator{variable: func(name string) (string, bool) {
 		v, ok := vars[name]
 		return v, ok
 	}}, false)
 }
 
 // Check reads the folder as Read does, on a machine that has not the server's variables: those that the files require are taken to be there, and
-// told in the stack's notes. The folder may have more in it than the repository. Errors are as of Read.
+// told in the stack's notes. The policy is the one that the operator changes nothing of. The folder may have more in it than the repository. Errors are as of Read.
 func (r *Reader) Check(ctx context.Context, dir string) (deployments.Stack, error) {
-	return r.read(ctx, dir, deployments.Values{}, &interpolator{variable: standingIn(nil), lenient: true}, true)
+	return r.read(ctx, Policy{}, dir, deployments.Values{}, &interpolator{variable: standingIn(nil), lenient: true}, true)
 }
 
 // declared returns values that stand for what .vitrine.yml declares, and has them looked up.
@@ -109,7 +108,7 @@ func standingIn(vars map[string]string) lookup {
 	}
 }
 
-func (r *Reader) read(ctx context.Context, dir string, v deployments.Values, in *interpolator, forgiving bool) (stack deployments.Stack, err error) {
+func (r *Reader) read(ctx context.Context, beyond Policy, dir string, v deployments.Values, in *interpolator, forgiving bool) (stack deployments.Stack, err error) {
 	files, err := checkout.Open(dir)
 	if err != nil {
 		return deployments.Stack{}, err
@@ -125,13 +124,13 @@ func (r *Reader) read(ctx context.Context, dir string, v deployments.Values, in 
 		return deployments.Stack{}, err
 	}
 	if lone {
-		return readDockerfile(files, config, r.config, names[0], v)
+		return readDockerfile(files, config, beyond, names[0], v)
 	}
 	if forgiving {
 		v.Env = in.declared(config.Env)
 	}
 	in.project = projectName(v.Own)
-	return newReading(files, in, path.Dir(names[0]), reading{config: config, beyond: r.config, vars: v.All(), args: v.Own, forgiving: forgiving}).read(ctx, dir, names)
+	return newReading(files, in, path.Dir(names[0]), reading{config: config, beyond: beyond, vars: v.All(), args: v.Own, forgiving: forgiving}).read(ctx, dir, names)
 }
 
 // newReading makes a reading of what the caller has set of it.
@@ -206,31 +205,13 @@ func configFault(where string, err error) error {
 	return err
 }
 
-// encode makes the answer of what was read. public are in file order.
-func encode(s deploy.Stack, builds []deployments.Build, notes []string) (deployments.Stack, error) {
+// encode makes the answer of what was read.
+func encode(s deploy.Stack, public []deployments.PublicService, builds []deployments.Build, notes []string) (deployments.Stack, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return deployments.Stack{}, fmt.Errorf("encode the stack: %w", err)
 	}
-	answer := deployments.Stack{JSON: text, Builds: builds, Notes: notes}
-	for _, service := range s.Services {
-		if service.Public {
-			answer.Public = append(answer.Public, deployments.PublicService{Name: service.Name, Port: service.Port})
-		}
-	}
-	slices.SortStableFunc(answer.Public, func(a, b deployments.PublicService) int {
-		switch {
-		case a.Name == b.Name:
-			return 0
-		case a.Name == mainService:
-			return -1
-		case b.Name == mainService:
-			return 1
-		default:
-			return 0
-		}
-	})
-	return answer, nil
+	return deployments.Stack{JSON: text, Builds: builds, Public: public, Notes: notes}, nil
 }
 
 // withVars returns what a file says, and below it vars.

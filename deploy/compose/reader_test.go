@@ -39,7 +39,7 @@ func TestRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := unpack(t, archive)
-			stack, err := New(Config{}).Read(t.Context(), dir, deployments.Values{Own: testVars()})
+			stack, err := New(Config{}).Read(t.Context(), "acme/shop", dir, deployments.Values{Own: testVars()})
 			if ok := strings.HasPrefix(filepath.Base(name), "ok-"); ok != (err == nil) {
 				t.Errorf("the error is %v", err)
 			}
@@ -51,7 +51,7 @@ func TestRead(t *testing.T) {
 			if diff := cmp.Diff(string(fileOf(archive, want)), got); diff != "" {
 				t.Error(diff)
 			}
-			public, publicErr := New(Config{}).Public(t.Context(), dir, deployments.Values{Own: testVars()})
+			public, publicErr := New(Config{}).Public(t.Context(), "acme/shop", dir, deployments.Values{Own: testVars()})
 			if diff := cmp.Diff(stack.Public, public); err == nil && (publicErr != nil || diff != "") {
 				t.Errorf("Public answers otherwise: %v %s", publicErr, diff)
 			}
@@ -131,7 +131,7 @@ func answer(t *testing.T, stack deployments.Stack, err error) string {
 }
 
 func TestReadWithoutACheckout(t *testing.T) {
-	_, err := New(Config{}).Read(context.Background(), filepath.Join(t.TempDir(), "gone"), deployments.Values{})
+	_, err := New(Config{}).Read(context.Background(), "acme/shop", filepath.Join(t.TempDir(), "gone"), deployments.Values{})
 	if err == nil || deployments.FaultOf(err) != nil {
 		t.Errorf("a folder that is not there is ours to mend, but: %v", err)
 	}
@@ -140,11 +140,11 @@ func TestReadWithoutACheckout(t *testing.T) {
 func TestPublicKnowsTheNamesOfWhatFollows(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "compose.yaml", "services: {web: {image: a, ports: [\"8080\"], environment: {URL: \"${VITRINE_URL:?}\", API: \"${VITRINE_URL_API:?}\"}}}\n")
-	public, err := New(Config{}).Public(t.Context(), dir, deployments.Values{})
+	public, err := New(Config{}).Public(t.Context(), "acme/shop", dir, deployments.Values{})
 	if diff := cmp.Diff([]deployments.PublicService{{Name: "web", Port: 8080}}, public); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
-	if _, err := New(Config{}).Read(t.Context(), dir, deployments.Values{}); deployments.FaultOf(err) == nil {
+	if _, err := New(Config{}).Read(t.Context(), "acme/shop", dir, deployments.Values{}); deployments.FaultOf(err) == nil {
 		t.Errorf("Read does without them: %v", err)
 	}
 }

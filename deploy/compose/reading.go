@@ -21,7 +21,7 @@ import (
 type reading struct {
 	*assembly
 	config    repoconfig.Config
-	beyond    Config
+	beyond    Policy
 	folder    string            // of the first compose file: what the model's paths are relative to
 	vars      map[string]string // of every service's environment
 	args      map[string]string // of every build
@@ -55,6 +55,7 @@ func (r *reading) read(ctx context.Context, dir string, files []string) (deploym
 	r.dependencies()
 	r.publish(project)
 	configure(&r.stack, r.config, r.beyond, r.findings)
+	public := hosts(r.stack, r.config, r.findings)
 	r.count()
 	r.mergeNetworks()
 	if r.failed != nil {
@@ -63,7 +64,7 @@ func (r *reading) read(ctx context.Context, dir string, files []string) (deploym
 	if err := r.findings.fault(); err != nil {
 		return deployments.Stack{}, err
 	}
-	return encode(r.stack, r.build, r.notes())
+	return encode(r.stack, public, r.build, r.notes())
 }
 
 // admit reads and merges the files, holds every part that counts against the policy, and has compose-go load what is left. Without a project

@@ -73,8 +73,9 @@ const (
 
 // A Service is what the configuration says of one service. Zero values are what it does not say.
 type Service struct {
-	Port      int    // where it answers HTTP, in the container, 1 to 65535
-	Host      string // what its host begins with in place of its name, lower-case
+	Port int // where it answers HTTP, in the container, 1 to 65535
+	// Host is what its host begins with in place of its name, lower-case; empty for the environment's own host, nil where the file does not say.
+	Host      *string
 	Health    Health
 	Resources Resources
 	Replace   Replace

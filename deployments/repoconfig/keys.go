@@ -64,7 +64,7 @@ func pullRequests(patterns form[[]string]) form[PullRequests] {
 
 func service() form[Service] {
 	const port = `^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`
-	host := text{wants: "what its host is to begin with: letters, digits and dashes, lower-case, such as shop", match: `^([a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?)?$`}
+	host := text{wants: "what its host is to begin with: letters, digits and dashes, lower-case, such as shop, or nothing", match: `^([a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?)?$`}
 	health := object(exclusive{},
 		entry("path", words(urlPath()), func(h *Health) *string { return &h.Path },
 			"What the service is asked for until it answers with a status below 400.", nil),
@@ -80,7 +80,9 @@ func service() form[Service] {
 	return object(exclusive{},
 		entry("port", integer(1, 65535, "the port where the service answers in its container, 1 to 65535, such as 8080", port),
 			func(s *Service) *int { return &s.Port }, "The port where the service answers HTTP, in its container.", nil),
-		entry("host", words(host), func(s *Service) *string { return &s.Host }, "What its host begins with in place of its name.", ""),
+		entry("host", formOf(host, func(s string) (*string, bool) { return &s, true }), func(s *Service) **string { return &s.Host },
+			"What its host begins with in place of its name; empty for the preview's own host. By default that is the one of the service web, or else of the first "+
+				"public one.", nil),
 		entry("health", health, func(s *Service) *Health { return &s.Health },
 			"How to find out that it is up, where the compose file has no healthcheck.", nil),
 		entry("resources", resources, func(s *Service) *Resources { return &s.Resources }, "What bounds it.", nil),

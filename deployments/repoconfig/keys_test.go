@@ -52,7 +52,7 @@ func TestParseEveryKey(t *testing.T) {
 		PullRequests: PullRequests{Drafts: pointer(true), Bots: pointer(false), Paths: []string{"src/**"}, Forks: ForksApprove},
 		Services: map[string]Service{
 			"web": {
-				Port: 8080, Health: Health{Path: "/healthz", Timeout: time.Minute}, Resources: Resources{Memory: 512 << 20, CPUs: 1},
+				Port: 8080, Host: pointer(""), Health: Health{Path: "/healthz", Timeout: time.Minute}, Resources: Resources{Memory: 512 << 20, CPUs: 1},
 				Replace: ReplaceBeside,
 			},
 			"db": {Replace: ReplaceInPlace},
@@ -130,7 +130,7 @@ func TestParseTellsWhatWouldBeRight(t *testing.T) {
 		"compose: {a: b}\n":                                      ":1:10: compose wants a path or a list of paths, such as [docker-compose.yml, compose.preview.yml], not a mapping",
 		"pull_requests: {drafts: yes}\n":                         ":1:25: pull_requests.drafts wants true or false",
 		"pull_requests: {forks: always}\n":                       ":1:24: pull_requests.forks wants approve or never",
-		"services: {web: {host: Shop}}\n":                        ":1:24: services.web.host wants what its host is to begin with: letters, digits and dashes, lower-case, such as shop",
+		"services: {web: {host: Shop}}\n":                        ":1:24: services.web.host wants what its host is to begin with: letters, digits and dashes, lower-case, such as shop, or nothing",
 		"services: {web: {health: {path: healthz}}}\n":           ":1:33: services.web.health.path wants a path that begins with a slash, such as /healthz",
 		"services: {web: {health: {timeout: 60}}}\n":             ":1:36: services.web.health.timeout wants how long it may take to become healthy, such as 60s",
 		"services: {web: {resources: {memory: lots}}}\n":         ":1:38: services.web.resources.memory wants an amount of memory, such as 512m or 1g",

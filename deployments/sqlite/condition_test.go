@@ -63,7 +63,7 @@ func TestFareOfReplicas(t *testing.T) {
 	f.accept(push(pull(1), commit(1, "login")))
 	d := f.claim(pull(1))
 	f.ok(f.Adopt(t.Context(), d, deployments.Head{Open: true, Source: f.of(pull(1)).Source()}))
-	d.Services = []deployments.ServiceState{{Name: "web", Host: must(f.Reserve(t.Context(), d.Environment, []string{"web"}))[0]}}
+	d.Services = []deployments.ServiceState{{Name: "web", Host: must(f.Reserve(t.Context(), d.Environment, public("web")))[0]}}
 	must(f.Switch(t.Context(), d, []deployments.Backend{{Service: "web", URL: "http://a"}, {Service: "web", URL: "http://b"}}, f.clock.Now()))
 	routes := must(f.Fare(t.Context(), d.ID, deployments.Condition{Down: []string{"http://a"}}))
 	f.wantTable("one is down", routes, "shop-pr-1 -> shop-pr-1 http://b", "shop-login -> shop-pr-1 http://b")

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,7 +119,7 @@ func hasBookmark(e deployments.Environment) bool {
 }
 
 // Reserve implements [deployments.Attempts]. It also reserves the host of a pull request's branch.
-func (s *Store) Reserve(ctx context.Context, environment int64, services []string) (labels []string, err error) {
+func (s *Store) Reserve(ctx context.Context, environment int64, services []deployments.PublicService) (labels []string, err error) {
 	err = s.update(ctx, func(t *tx) error {
 		e, err := t.environment(ctx, environment)
 		if err != nil {
@@ -136,7 +137,7 @@ func (s *Store) Reserve(ctx context.Context, environment int64, services []strin
 	return labels, nil
 }
 
-func (t *tx) reserveServices(ctx context.Context, e deployments.Environment, services []string) ([]string, error) {
+func (t *tx) reserveServices(ctx context.Context, e deployments.Environment, services []deployments.PublicService) ([]string, error) {
 	if _, err := t.change(ctx, `UPDATE hosts SET service = '' WHERE environment_id = ?`, e.ID); err != nil {
 		return nil, err
 	}
@@ -145,11 +146,11 @@ func (t *tx) reserveServices(ctx context.Context, e deployments.Environment, ser
 		label := e.Name
 		if i > 0 {
 			var err error
-			if label, err = t.reserveHost(ctx, deployments.ServiceName(e.Name, service)); err != nil {
+			if label, err = t.reserveHost(ctx, deployments.ServiceName(e.Name, cmp.Or(service.Host, service.Name))); err != nil {
 				return nil, err
 			}
 		}
-		if err := t.exec(ctx, `UPDATE hosts SET environment_id = ?, service = ? WHERE label = ?`, e.ID, service, label); err != nil {
+		if err := t.exec(ctx, `UPDATE hosts SET environment_id = ?, service = ? WHERE label = ?`, e.ID, service.Name, label); err != nil {
 			return nil, err
 		}
 		labels = append(labels, label)

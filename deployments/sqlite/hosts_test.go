@@ -78,14 +78,20 @@ func TestReserve(t *testing.T) {
 	f.accept(push(deployments.Origin{Repo: "acme/api-shop", PullRequest: 1}, deployments.Source{SHA: sha(1)})) // has the label of our api
 	f.accept(push(pull(1), commit(1, "login")))
 	fallback := deployments.ServiceName("shop-pr-1", "api").Fallback
-	for _, test := range []struct{ services, want []string }{
-		{[]string{"web", "api"}, []string{"shop-pr-1", fallback}},
-		{[]string{"web", "api"}, []string{"shop-pr-1", fallback}},
-		{[]string{"api", "web"}, []string{"shop-pr-1", "web-shop-pr-1"}},
+	for _, test := range []struct {
+		services []deployments.PublicService
+		want     []string
+	}{
+		{public("web", "api"), []string{"shop-pr-1", fallback}},
+		{public("web", "api"), []string{"shop-pr-1", fallback}},
+		{public("api", "web"), []string{"shop-pr-1", "web-shop-pr-1"}},
+		{[]deployments.PublicService{{Name: "web"}, {Name: "api", Host: "ops"}}, []string{"shop-pr-1", "ops-shop-pr-1"}},
+		{[]deployments.PublicService{{Name: "web"}, {Name: "admin", Host: "api"}, {Name: "api", Host: "backend"}}, []string{"shop-pr-1", fallback, "backend-shop-pr-1"}},
+		{public("web", "api"), []string{"shop-pr-1", fallback}},
 		{nil, nil},
 	} {
 		if diff := cmp.Diff(test.want, must(f.Reserve(t.Context(), 2, test.services))); diff != "" {
-			t.Errorf("labels of %q (-want +got):\n%s", test.services, diff)
+			t.Errorf("labels of %v (-want +got):\n%s", test.services, diff)
 		}
 	}
 	if owner := f.owner("shop-login"); owner != "acme/shop@login" {
@@ -110,7 +116,7 @@ func TestAForksBranchHasNoHost(t *testing.T) {
 func TestHostState(t *testing.T) {
 	failed := func(f *fixture) {
 		d := f.claim(pull(1))
-		must(f.Reserve(f.Context(), d.Environment, []string{"web", "api"}))
+		must(f.Reserve(f.Context(), d.Environment, public("web", "api")))
 		d.Phase, d.Fault = deployments.Failed, &deployments.Fault{Kind: deployments.FaultBuild, Reason: "RUN npm ci exited 1"}
 		f.ok(f.Settle(f.Context(), d))
 	}

@@ -235,7 +235,7 @@ func (m *machine) switchTo(t *rapid.T) {
 	d, e, fresh := m.attempt(t)
 	services := rapid.SampledFrom([][]string{{"web"}, {"web", "api"}, {"api", "web"}}).Draw(t, "services")
 	if fresh {
-		if _, err := m.Reserve(m.ctx, e.ID, services); err != nil {
+		if _, err := m.Reserve(m.ctx, e.ID, public(services...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -261,7 +261,7 @@ func (m *machine) bringUp(t *rapid.T) {
 	if err := m.Adopt(m.ctx, d, deployments.Head{Open: true, Source: w.Source}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Reserve(m.ctx, d.Environment, []string{"web"}); err != nil {
+	if _, err := m.Reserve(m.ctx, d.Environment, public("web")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Switch(m.ctx, d, backends(d, "web"), m.clock.Now()); err != nil {

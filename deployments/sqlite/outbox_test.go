@@ -83,7 +83,7 @@ func TestUnpushed(t *testing.T) {
 	if list := must(f.Unpushed(t.Context())); len(list) != 0 {
 		t.Errorf("unpushed before it is live = %+v", list)
 	}
-	must(f.Reserve(t.Context(), d.Environment, []string{"web"}))
+	must(f.Reserve(t.Context(), d.Environment, public("web")))
 	must(f.Switch(t.Context(), d, backends(d, "web"), start))
 	list := must(f.Unpushed(t.Context()))
 	if len(list) != 1 || list[0].ID != d.ID {
@@ -107,7 +107,7 @@ func TestAPushBeforeTheSwitchKeepsItsDigests(t *testing.T) {
 	d.Images = []deployments.Image{{Service: "web", ID: "sha256:ab"}}
 	f.ok(f.Save(t.Context(), d))
 	f.ok(f.Pushed(t.Context(), d.ID, []deployments.Image{{Service: "web", ID: "sha256:ab", Digest: "sha256:cd"}}, start))
-	must(f.Reserve(t.Context(), d.Environment, []string{"web"}))
+	must(f.Reserve(t.Context(), d.Environment, public("web")))
 	must(f.Switch(t.Context(), d, backends(d, "web"), start)) // d knows no digest
 	if images := must(f.Deployment(t.Context(), d.ID)).Images; images[0].Digest != "sha256:cd" {
 		t.Errorf("images = %+v, want the digest", images)

@@ -44,7 +44,7 @@ func TestRoutesOfAPullRequest(t *testing.T) {
 	f := newFixture(t)
 	f.accept(push(pull(1), commit(1, "login")))
 	f.wantTable("at first", f.lobby(pull(1)), "shop-pr-1 -> shop-pr-1 lobby")
-	must(f.Reserve(t.Context(), 1, []string{"web", "api"}))
+	must(f.Reserve(t.Context(), 1, public("web", "api")))
 	first := f.lobby(pull(1))
 	f.wantTable("reserved", first, "shop-pr-1 -> shop-pr-1 lobby", "api-shop-pr-1 -> shop-pr-1 lobby", "shop-login -> shop-pr-1 lobby")
 	if diff := cmp.Diff(first, f.lobby(pull(1))); diff != "" {
@@ -94,7 +94,7 @@ func TestTheOldestPullRequestHasTheBranchsHost(t *testing.T) {
 		"shop-login -> shop-pr-2 http://10.213.0.2:8080", "shop-pr-2 -> shop-pr-2 http://10.213.0.2:8080")
 	f.accept(push(pull(1), commit(1, "login")))
 	d := f.claim(pull(1))
-	must(f.Reserve(t.Context(), d.Environment, []string{"web"}))
+	must(f.Reserve(t.Context(), d.Environment, public("web")))
 	f.wantTable("an older one builds", f.lobby(pull(1)), "shop-pr-1 -> shop-pr-1 lobby")
 	f.accept(push(pull(2), commit(2, "login")))
 	_, routes := f.deploy(pull(2))

@@ -136,11 +136,19 @@ func (f *fixture) deploy(o deployments.Origin, services ...string) (deployments.
 	d := f.claim(o)
 	f.ok(f.Adopt(f.Context(), d, deployments.Head{Open: true, Source: f.of(o).Source()}))
 	d.Services = nil
-	for i, label := range must(f.Reserve(f.Context(), d.Environment, services)) {
+	for i, label := range must(f.Reserve(f.Context(), d.Environment, public(services...))) {
 		d.Services = append(d.Services, deployments.ServiceState{Name: services[i], Host: label})
 	}
 	routes := must(f.Switch(f.Context(), d, backends(d, services...), f.clock.Now()))
 	return d, routes
+}
+
+// public are services whose hosts begin with their names.
+func public(names ...string) (list []deployments.PublicService) {
+	for _, name := range names {
+		list = append(list, deployments.PublicService{Name: name})
+	}
+	return list
 }
 
 func backends(d deployments.Deployment, services ...string) (list []deployments.Backend) {

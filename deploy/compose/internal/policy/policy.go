@@ -5,6 +5,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -150,17 +151,29 @@ func (p *Policy) refuse(file string, line int, here place, r *Rule) {
 		v.Message = fmt.Sprintf("%s is not supported yet", here)
 	default:
 		v.Rule, v.Message = "unknown key", fmt.Sprintf("%s is no key of a compose file", here)
-		if near := nearest(here.names[len(here.names)-1], r); near != "" {
+		if near := nearest(here.names[len(here.names)-1], maps.Keys(r.fields)); near != "" {
 			v.Message, v.Rewrite = v.Message+fmt.Sprintf(", did you mean `%s`?", near), ""
 		}
 	}
 	p.findings.Refuse(v)
 }
 
-// nearest returns the key of the rule that a misspelt one may have meant, or "".
-func nearest(name string, r *Rule) string {
+// CanIgnore reports whether there is a rule of the name that [New] can ignore. Where there is none, near is the one that may have been meant, or "".
+func CanIgnore(rule string) (ok bool, near string) {
+	rules := map[string]bool{}
+	for path := range refusals() {
+		rules[ruleName(path)] = true
+	}
+	if rules[rule] {
+		return true, ""
+	}
+	return false, nearest(rule, maps.Keys(rules))
+}
+
+// nearest returns which of the names a misspelt one may have meant, or "".
+func nearest(name string, names iter.Seq[string]) string {
 	best, distance := "", 3
-	for _, known := range slices.Sorted(maps.Keys(r.fields)) {
+	for _, known := range slices.Sorted(names) {
 		if d := levenshtein.Distance(repoconfig.Printable(name, 120), known, nil); d < distance {
 			best, distance = known, d
 		}
