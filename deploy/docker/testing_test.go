@@ -96,7 +96,11 @@ func removeEngine() error {
 		return nil
 	}
 	var errs []error
-	for _, tag := range []string{e.tag, e.tag + "-keeper"} {
+	tags := []string{e.tag, e.tag + "-keeper"}
+	for _, name := range probeNames() {
+		tags = append(tags, e.tag+"-"+name)
+	}
+	for _, tag := range tags {
 		if _, err := e.client.ImageRemove(context.Background(), tag, image.RemoveOptions{}); e.err == nil && !errdefs.IsNotFound(err) {
 			errs = append(errs, err)
 		}
@@ -112,18 +116,7 @@ func random() string {
 
 // theLayer is a file system of nothing but the static test server.
 var theLayer = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "vitrine-docker-test")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "server")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./testdata/server")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build test server: %w: %s", err, out)
-	}
-	content, err := os.ReadFile(binary)
+	content, err := static("./testdata/server")
 	if err != nil {
 		return nil, err
 	}
@@ -144,15 +137,36 @@ var theLayer = sync.OnceValues(func() ([]byte, error) {
 	return layer.Bytes(), w.Close()
 })
 
-// build makes an image.
+// static builds a package without anything that it would need around it.
+func static(pkg string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "vitrine-docker-test")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "binary")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, pkg)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build %s: %w: %s", pkg, err, out)
+	}
+	return os.ReadFile(binary)
+}
+
+// build makes an image of the test server and returns its ID.
 func (e *engine) build(tag string, more ...string) (string, error) {
 	layer, err := theLayer()
 	if err != nil {
 		return "", err
 	}
+	return e.importLayer(layer, tag, append([]string{`ENTRYPOINT ["/server"]`, "EXPOSE 8080/tcp"}, more...)...)
+}
+
+// importLayer makes an image of a file system and returns its ID.
+func (e *engine) importLayer(layer []byte, tag string, changes ...string) (string, error) {
 	ctx := context.Background()
 	stream, err := e.client.ImageImport(ctx, image.ImportSource{Source: bytes.NewReader(layer), SourceName: "-"}, tag, image.ImportOptions{
-		Changes: append([]string{`ENTRYPOINT ["/server"]`, "EXPOSE 8080/tcp"}, more...),
+		Changes: changes,
 	})
 	if err != nil {
 		return "", err
