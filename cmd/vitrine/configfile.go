@@ -62,6 +62,14 @@ func loadFile(r io.Reader) (kong.Resolver, error) {
 			return nil, fmt.Errorf("configuration file, line %d: %q stands on line %d already", key.Line, key.Value, f.lines[key.Value])
 		}
 		f.lines[key.Value] = key.Line
+		if key.Value == reposKey {
+			all, err := readRepositories(value)
+			if err != nil {
+				return nil, err
+			}
+			f.values[key.Value] = all
+			continue
+		}
 		parsed, err := plain(value)
 		if err != nil {
 			return nil, fmt.Errorf("configuration file, line %d: %s: %w", value.Line, key.Value, err)

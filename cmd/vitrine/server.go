@@ -145,7 +145,7 @@ func (s *server) openControl(key []byte) error {
 		Domain: s.Domain, PreviewURL: s.previewLink(s.port()), Subnets: s.Subnets, Builds: s.Builds, Drain: drain,
 		LogDir: filepath.Join(s.Data, "logs"), ReportPause: reportPause, Now: time.Now, Log: s.log,
 	}, deployments.Ports{
-		Store: s.store, Forge: forge, Clerk: forge, Reporter: forge, Builder: s.builder, Stacks: compose.New(compose.Config{}), Runtime: s.runtime, Routes: s.records,
+		Store: s.store, Forge: forge, Clerk: forge, Reporter: forge, Builder: s.builder, Stacks: compose.New(compose.Config{Policy: s.Repos.policy}), Runtime: s.runtime, Routes: s.records,
 		Firewall: s.openFirewall(),
 	})
 	previews, err := proxy.New(proxy.Config{Table: s.records.Table(), States: s.store, Lobby: s.lobby(), Domain: s.Domain, TrustedProxies: s.TrustedProxies, Log: s.log})

@@ -3,6 +3,7 @@ package compose
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"vitrine/deploy/compose/internal/policy"
 )
@@ -52,7 +53,11 @@ func (p Policy) Check() error {
 	if p.Memory != 0 && p.Memory < minMemory {
 		wrong = append(wrong, fmt.Errorf("memory: %s is less than a container needs, %s", size(p.Memory), size(minMemory)))
 	}
-	if p.CPUs != 0 && !(p.CPUs >= minCPUs) {
+	switch {
+	case p.CPUs == 0:
+	case math.IsNaN(p.CPUs) || math.IsInf(p.CPUs, 0):
+		wrong = append(wrong, fmt.Errorf("cpus: %v is no number of processors", p.CPUs))
+	case p.CPUs < minCPUs:
 		wrong = append(wrong, fmt.Errorf("cpus: %v is less than a container needs, %v", p.CPUs, minCPUs))
 	}
 	return errors.Join(wrong...)

@@ -57,7 +57,7 @@ func TestPolicyThatMakesNoSense(t *testing.T) {
 	want := "leave_out: \"privilegd\" is no rule of the policy, did you mean \"privileged\"?\n" +
 		"leave_out: \"everything\" is no rule of the policy; `vitrine check --json` names the rule of each violation\n" +
 		"leave_out: \"\" is no rule of the policy; `vitrine check --json` names the rule of each violation\n" +
-		"memory: 1m is less than a container needs, 6m\ncpus: NaN is less than a container needs, 0.01"
+		"memory: 1m is less than a container needs, 6m\ncpus: NaN is no number of processors"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want:\n%s", err, want)
 	}
