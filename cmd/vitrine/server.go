@@ -124,7 +124,8 @@ func (s *server) openEngine(ctx context.Context) error {
 	}
 	s.add(s.builder.Close)
 	if s.runtime, err = docker.New(docker.Config{
-		Host: s.DockerHost, Instance: s.store.Instance(), Rule: rule, Routes: hostRoutes, LogDir: filepath.Join(s.Data, "output"), Log: s.log,
+		Host: s.DockerHost, Instance: s.store.Instance(), Rule: rule, Routes: hostRoutes, LogDir: filepath.Join(s.Data, "output"),
+		Secrets: s.store.Secrets, Log: s.log,
 	}); err != nil {
 		return err
 	}

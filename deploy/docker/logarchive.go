@@ -49,6 +49,7 @@ const (
 //	<when it was created>-<12 digits of its ID>-<service>.log
 //
 // with a first line that names the version and the deployment, and then lines like "2026-11-21T08:15:56.123456789Z out text", "err" for the standard error.
+// What was secret when the container was removed is masked in them.
 // One without a folder keeps nothing. Its methods may be called side by side.
 type archive struct {
 	dir   string
@@ -90,8 +91,12 @@ func (r *Runtime) writeOutput(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("read when the container was created: %w", err)
 	}
-	p := newPrinter(c.ID, c.Config.Labels)
 	environment := c.Config.Labels[deploy.LabelEnvironment]
+	mask, err := r.maskOf(ctx, environment)
+	if err != nil {
+		return err
+	}
+	p := newPrinter(c.ID, c.Config.Labels, mask)
 	name := fmt.Sprintf("%s-%s-%s%s", created.UTC().Format(stampFormat), c.ID[:shortID], url.PathEscape(p.service), logSuffix)
 	return r.archive.write(environment, name, func(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "%s%d\n", archiveHead, p.deployment); err != nil {

@@ -16,7 +16,7 @@ import (
 type follower struct {
 	*Runtime
 	query   deployments.LogQuery
-	started <-chan events.Message
+	heard   <-chan events.Message
 	lost    <-chan error
 	lines   chan deployments.LogLine
 	failed  chan error // gets the first error of a reader
@@ -27,17 +27,18 @@ type follower struct {
 	followed map[string]bool // the containers that are read, and whether they have started again meanwhile
 }
 
-// newFollower returns one that hears of every start from now on.
+// newFollower returns one that hears of every creation and start from now on.
 func (r *Runtime) newFollower(ctx context.Context, q deployments.LogQuery) *follower {
 	by := r.about(q)
 	by.Add("type", string(events.ContainerEventType))
+	by.Add("event", string(events.ActionCreate))
 	by.Add("event", string(events.ActionStart))
 	f := &follower{
 		Runtime: r, query: q, lines: make(chan deployments.LogLine), failed: make(chan error, 1),
 		known: make(map[string]*printer), followed: make(map[string]bool),
 	}
 	// What starts while the engine does not listen to itself yet, it tells of because of the time; see [Runtime.Watch].
-	f.started, f.lost = r.client.Events(ctx, events.ListOptions{Filters: by, Since: strconv.FormatInt(time.Now().Unix(), 10)})
+	f.heard, f.lost = r.client.Events(ctx, events.ListOptions{Filters: by, Since: strconv.FormatInt(time.Now().Unix(), 10)})
 	return f
 }
 
@@ -48,7 +49,7 @@ func (f *follower) wait(cancel context.CancelFunc) {
 }
 
 // follow hands on the lines until ctx is done, the engine is lost or emit fails.
-func (f *follower) follow(ctx context.Context, printers []*printer, emit func(deployments.LogLine) error) error {
+func (f *follower) follow(ctx context.Context, printers []*printer, m *mask, emit func(deployments.LogLine) error) error {
 	for _, p := range printers {
 		f.read(ctx, p)
 	}
@@ -58,8 +59,15 @@ func (f *follower) follow(ctx context.Context, printers []*printer, emit func(de
 			if err := emit(l); err != nil {
 				return err
 			}
-		case m := <-f.started:
-			f.read(ctx, newPrinter(m.Actor.ID, m.Actor.Attributes))
+		case e := <-f.heard:
+			if e.Action == events.ActionStart {
+				f.read(ctx, newPrinter(e.Actor.ID, e.Actor.Attributes, m))
+				continue
+			}
+			// It may be of a new version with new secrets, which services that stay may print as well.
+			if err := m.refresh(ctx); err != nil {
+				return err
+			}
 		case err := <-f.failed:
 			return err
 		case err := <-f.lost:

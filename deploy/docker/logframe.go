@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/docker/docker/pkg/stdcopy"
+
+	"vitrine/deployments"
 )
 
 const (
@@ -26,14 +28,30 @@ type line struct {
 	at   time.Time // when its first piece was printed
 	last time.Time // when its last piece was
 	err  bool      // to the standard error
-	text string    // as printed, without the line break, cut to longestLine
+	text string    // as printed, but for what is masked, without the line break, cut to longestLine
 	more int       // bytes that were cut off
+	in   io.WriteCloser
+}
+
+// newLine returns one without text. What is added is masked before it is cut, so that no cut leaves the half of a secret.
+func newLine(at time.Time, err bool, m *deployments.Mask) *line {
+	l := &line{at: at, err: err}
+	l.in = m.Writer(l)
+	return l
+}
+
+// Write adds text that was masked.
+func (l *line) Write(p []byte) (int, error) {
+	room := min(longestLine-len(l.text), len(p))
+	l.text += string(p[:room])
+	l.more += len(p) - room
+	return len(p), nil
 }
 
 // readLines hands on the lines of a stream of an engine's logs, whose pieces begin each with a time, as they are complete. The engine's pieces are
-// lines, or parts of long ones: only the last has the line break (moby daemon/logger/copier.go). It returns the first error of the stream or of emit, nil
-// at the stream's end.
-func readLines(stream io.Reader, emit func(line) error) error {
+// lines, or parts of long ones: only the last has the line break (moby daemon/logger/copier.go). Each line is masked by what mask returns as it begins. It
+// returns the first error of the stream or of emit, nil at the stream's end.
+func readLines(stream io.Reader, mask func() *deployments.Mask, emit func(line) error) error {
 	in := bufio.NewReader(stream)
 	var open [2]*line // by the standard stream: output, error
 	for {
@@ -53,17 +71,19 @@ func readLines(stream io.Reader, emit func(line) error) error {
 			i = 1
 		}
 		if open[i] == nil {
-			open[i] = &line{at: at, err: i == 1}
+			open[i] = newLine(at, i == 1, mask())
 		}
 		text, complete := bytes.CutSuffix(text, []byte("\n"))
-		open[i].last = at
-		open[i].add(text)
+		l := open[i]
+		l.last = at
+		if _, err := l.in.Write(text); err != nil {
+			return err
+		}
 		if !complete {
 			continue
 		}
-		l := open[i]
 		open[i] = nil
-		if err := emit(*l); err != nil {
+		if err := l.end(emit); err != nil {
 			return err
 		}
 	}
@@ -75,17 +95,19 @@ func flush(open [2]*line, emit func(line) error) error {
 		if l == nil {
 			continue
 		}
-		if err := emit(*l); err != nil {
+		if err := l.end(emit); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *line) add(piece []byte) {
-	room := min(longestLine-len(l.text), len(piece))
-	l.text += string(piece[:room])
-	l.more += len(piece) - room
+// end hands on the line, to which nothing is added any more.
+func (l *line) end(emit func(line) error) error {
+	if err := l.in.Close(); err != nil {
+		return err
+	}
+	return emit(*l)
 }
 
 // clean returns the line's text for people and files: valid UTF-8 without what moves cursors or colours terminals. Breaks inside of it become spaces.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/google/go-cmp/cmp"
+
+	"vitrine/deployments"
 )
 
 const stamp = "2026-11-21T08:15:56.123456789Z "
@@ -30,7 +32,7 @@ func frames(pieces ...string) []byte {
 }
 
 func readAll(stream []byte) (texts []string, err error) {
-	err = readLines(bytes.NewReader(stream), func(l line) error {
+	err = readLines(bytes.NewReader(stream), hiding(), func(l line) error {
 		prefix := "out "
 		if l.err {
 			prefix = "err "
@@ -85,7 +87,7 @@ func TestReadLinesOfABrokenStream(t *testing.T) {
 		}
 	}
 	stop := errors.New("enough")
-	if err := readLines(bytes.NewReader(whole), func(line) error { return stop }); !errors.Is(err, stop) {
+	if err := readLines(bytes.NewReader(whole), hiding(), func(line) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v, want what emit returned", err)
 	}
 }
@@ -95,7 +97,7 @@ func FuzzReadLines(f *testing.F) {
 	f.Add(frames("oone\n", "etwo", "o\x1b[31mred\r\n"))
 	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 1, 'x'})
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		err := readLines(io.LimitReader(bytes.NewReader(stream), 1<<20), func(l line) error {
+		err := readLines(io.LimitReader(bytes.NewReader(stream), 1<<20), hiding("31mred", "xxxxxxxxxxxxxxxxxxxx"), func(l line) error {
 			text := l.clean()
 			if !utf8.ValidString(text) || len(text) > longestLine+64 || strings.ContainsAny(text, "\n\r\x1b\x00\t") {
 				t.Errorf("the line %q", text)
@@ -119,4 +121,39 @@ func FuzzKeptLine(f *testing.F) {
 			t.Errorf("%q: %+v and %+v, %v", text, l, again, err)
 		}
 	})
+}
+
+// hiding returns what masks the secrets.
+func hiding(secrets ...string) func() *deployments.Mask {
+	m := deployments.NewMask(secrets)
+	return func() *deployments.Mask { return m }
+}
+
+// However a secret is printed, in pieces, with control characters of its own or at a cut, no line shows a part of it.
+func TestReadLinesMasks(t *testing.T) {
+	const secret = "hunter2-\thunter3"
+	nearly := strings.Repeat("x", longestLine-4)
+	for name, c := range map[string]struct {
+		pieces []string
+		want   []string
+	}{
+		"as it is":         {[]string{"othe key is " + secret + ".\n"}, []string{"out the key is ***."}},
+		"in pieces":        {[]string{"othe key is " + secret[:5], "eother\n", "o" + secret[5:] + ".\n"}, []string{"err other", "out the key is ***."}},
+		"without an end":   {[]string{"o" + secret}, []string{"out ***"}},
+		"over the cut":     {[]string{"o" + nearly + secret + "\n"}, []string{"out " + nearly + "***"}},
+		"overwritten":      {[]string{"o" + secret + "\rdone\n"}, []string{"out done"}},
+		"of two streams":   {[]string{"o" + secret[:9], "e" + secret[9:] + "\n", "o\n"}, []string{"err " + secret[9:], "out " + strings.ReplaceAll(secret[:9], "\t", " ")}},
+		"of another stack": {[]string{"ohunter9\n"}, []string{"out hunter9"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			err := readLines(bytes.NewReader(frames(c.pieces...)), hiding(secret), func(l line) error {
+				got = append(got, map[bool]string{false: "out ", true: "err "}[l.err]+l.clean())
+				return nil
+			})
+			if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
+				t.Errorf("lines (-want +got):\n%s%v", diff, err)
+			}
+		})
+	}
 }

@@ -29,10 +29,12 @@ type printer struct {
 	service    string
 	deployment int64
 	since      time.Time // the last line that was read of it
+	mask       *mask     // of its environment
 }
 
 // Logs implements [deployments.Runtime]. First come the lines of containers that were removed, as far as they are kept, and of those that are there, in the
-// order of their times, 10,000 at most; then, in the order in which they are printed, those of containers that run, or start later, until ctx is done.
+// order of their times, 10,000 at most; then, in the order in which they are printed, those of containers that run, or start later, until ctx is done. What
+// is secret of any deployment of the environment is masked.
 func (r *Runtime) Logs(ctx context.Context, q deployments.LogQuery, emit func(deployments.LogLine) error) error {
 	err := r.attended(ctx, func(ctx context.Context) error { return r.logs(ctx, q, emit) })
 	if err != nil {
@@ -50,11 +52,15 @@ func (r *Runtime) logs(ctx context.Context, q deployments.LogQuery, emit func(de
 		f = r.newFollower(ctx, q)
 		defer f.wait(cancel)
 	}
-	printers, err := r.printers(ctx, q)
+	mask, err := r.maskOf(ctx, q.Environment)
 	if err != nil {
 		return err
 	}
-	lines, err := r.past(ctx, q, printers)
+	printers, err := r.printers(ctx, q, mask)
+	if err != nil {
+		return err
+	}
+	lines, err := r.past(ctx, q, printers, mask)
 	if err != nil {
 		return err
 	}
@@ -66,11 +72,11 @@ func (r *Runtime) logs(ctx context.Context, q deployments.LogQuery, emit func(de
 	if f == nil {
 		return nil
 	}
-	return f.follow(ctx, printers, emit)
+	return f.follow(ctx, printers, mask, emit)
 }
 
 // printers returns the containers that the query is about.
-func (r *Runtime) printers(ctx context.Context, q deployments.LogQuery) ([]*printer, error) {
+func (r *Runtime) printers(ctx context.Context, q deployments.LogQuery, m *mask) ([]*printer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	found, err := r.client.ContainerList(ctx, container.ListOptions{All: true, Filters: r.about(q)})
@@ -79,15 +85,15 @@ func (r *Runtime) printers(ctx context.Context, q deployments.LogQuery) ([]*prin
 	}
 	printers := make([]*printer, len(found))
 	for i, c := range found {
-		printers[i] = newPrinter(c.ID, c.Labels)
+		printers[i] = newPrinter(c.ID, c.Labels, m)
 	}
 	return printers, nil
 }
 
-func newPrinter(id string, labels map[string]string) *printer {
+func newPrinter(id string, labels map[string]string, m *mask) *printer {
 	// A container that outlives deployments has no such label.
 	deployment, _ := strconv.ParseInt(labels[deploy.LabelDeployment], 10, 64)
-	return &printer{id: id, service: labels[deploy.LabelService], deployment: deployment}
+	return &printer{id: id, service: labels[deploy.LabelService], deployment: deployment, mask: m}
 }
 
 // about returns the filter for what the query is about.
@@ -100,7 +106,7 @@ func (r *Runtime) about(q deployments.LogQuery) filters.Args {
 }
 
 // past returns what was printed before now.
-func (r *Runtime) past(ctx context.Context, q deployments.LogQuery, printers []*printer) ([]deployments.LogLine, error) {
+func (r *Runtime) past(ctx context.Context, q deployments.LogQuery, printers []*printer, m *mask) ([]deployments.LogLine, error) {
 	tail := q.Tail
 	if tail <= 0 || tail > mostLines {
 		tail = mostLines
@@ -128,7 +134,12 @@ func (r *Runtime) past(ctx context.Context, q deployments.LogQuery, printers []*
 	}
 	lines = append(lines, slices.Concat(of...)...)
 	slices.SortStableFunc(lines, func(a, b deployments.LogLine) int { return a.At.Compare(b.At) })
-	return lines[max(0, len(lines)-tail):], nil
+	lines = lines[max(0, len(lines)-tail):]
+	hide := m.now() // also what was not known yet when a line was kept
+	for i := range lines {
+		lines[i].Text = hide.String(lines[i].Text)
+	}
+	return lines, nil
 }
 
 // printed hands on what a container printed, or with follow what it prints until it ends. A container that is gone has printed nothing.
@@ -153,8 +164,10 @@ func (r *Runtime) printed(
 		return fmt.Errorf("read what container %s prints: %w", p.id, err)
 	}
 	defer stream.Close()
-	return readLines(stream, func(l line) error {
+	return readLines(stream, p.mask.now, func(l line) error {
 		p.since = l.last
-		return emit(deployments.LogLine{At: l.at, Service: p.service, Deployment: p.deployment, Err: l.err, Text: l.clean()})
+		// A secret may have been hidden from the mask by what is cleared away, such as a colour.
+		text := p.mask.now().String(l.clean())
+		return emit(deployments.LogLine{At: l.at, Service: p.service, Deployment: p.deployment, Err: l.err, Text: text})
 	})
 }

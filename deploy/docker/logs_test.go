@@ -3,8 +3,12 @@ package docker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,4 +169,100 @@ func TestFollowLogs(t *testing.T) {
 	if err := <-ended; !errors.Is(err, cause) {
 		t.Errorf("got %v, want the cause of the end", err)
 	}
+}
+
+// What is secret is shown by nobody who reads the logs, and stands in no file: not what was secret of a version before, not what becomes secret while
+// somebody follows, and not what became so after it was kept.
+func TestLogsMaskSecrets(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var known atomic.Pointer[[]string]
+	learn := func(secrets ...string) { known.Store(&secrets) }
+	learn("hunter2-first")
+	b := newBench(t, func(c *Config) {
+		c.LogDir = dir
+		c.Secrets = func(_ context.Context, environment string) ([]string, error) {
+			if environment != testEnvironment.Name {
+				return nil, fmt.Errorf("asked for %s", environment)
+			}
+			if known.Load() == nil {
+				return nil, errors.New("the store is closed")
+			}
+			return *known.Load(), nil
+		}
+	})
+	_, of := b.live(1, deploy.Stack{Services: []deploy.Service{web("web", "-say", "it is hunter2-first")}})
+	b.says(of["web"], "hunt\x1b[31mer2-first in colour", "out")
+	b.wantLogs("of one that runs", deployments.LogQuery{}, "web: it is ***", "web: *** in colour")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	lines, ended := make(chan string, 100), make(chan error, 1)
+	go func() {
+		ended <- b.Logs(ctx, deployments.LogQuery{Environment: testEnvironment.Name, Follow: true, Tail: 1}, func(l deployments.LogLine) error {
+			lines <- l.Text
+			return nil
+		})
+	}()
+	next := func(want string) {
+		t.Helper()
+		select {
+		case got := <-lines:
+			if got != want {
+				t.Fatalf("whoever follows gets %q, want %q", got, want)
+			}
+		case err := <-ended:
+			t.Fatal(err)
+		case <-time.After(30 * time.Second):
+			t.Fatalf("never came: %q", want)
+		}
+	}
+	next("*** in colour")
+	learn("hunter2-first", "hunter2-second")
+	_, later := b.live(2, deploy.Stack{Services: []deploy.Service{web("web", "-say", "it is hunter2-second")}})
+	next("it is ***")
+	b.says(of["web"], "the old one knows hunter2-second", "out")
+	next("the old one knows ***")
+	b.says(later["web"], "hunter2-third", "out")
+	next("hunter2-third")
+	cancel()
+	<-ended
+
+	if err := b.Down(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Down(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if kept := b.keptText(dir); !strings.Contains(kept, "hunter2-third") || strings.Contains(kept, "first") || strings.Contains(kept, "second") {
+		t.Errorf("kept is\n%s", kept)
+	}
+	learn("hunter2-first", "hunter2-second", "hunter2-third")
+	b.wantLogs("of both when they are gone", deployments.LogQuery{},
+		"web: it is ***", "web: *** in colour", "web: it is ***", "web: the old one knows ***", "web: ***")
+
+	known.Store(nil)
+	if err := b.Logs(t.Context(), deployments.LogQuery{Environment: testEnvironment.Name}, func(l deployments.LogLine) error {
+		t.Errorf("told: %+v", l)
+		return nil
+	}); err == nil || !strings.Contains(err.Error(), "the store is closed") {
+		t.Errorf("without knowing what is secret: %v", err)
+	}
+}
+
+// keptText returns everything that is kept of what removed containers printed.
+func (b *bench) keptText(dir string) string {
+	b.t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*"+logSuffix))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
 }

@@ -39,7 +39,10 @@ type Config struct {
 	LogDir string
 	// LogBudget bounds what is kept of one environment, LogBudgetTotal what is kept of all, in bytes. Zero: 16 MiB and 512 MiB.
 	LogBudget, LogBudgetTotal int64
-	Log                       *slog.Logger // nil: nothing is logged
+	// Secrets returns the values that are hidden in whatever services of an environment print, given its name. It is called side by side. What they are is
+	// known before the first container is made that has them. Where it fails, nothing is told or kept of what is printed. Nil: nothing is hidden.
+	Secrets func(ctx context.Context, environment string) ([]string, error)
+	Log     *slog.Logger // nil: nothing is logged
 }
 
 // A Runtime runs deployments on one engine. Its methods may be called side by side.
@@ -50,6 +53,7 @@ type Runtime struct {
 	rule         deployments.ImageRule
 	startTimeout time.Duration
 	routes       func() ([]netip.Prefix, error)
+	secrets      func(ctx context.Context, environment string) ([]string, error)
 	log          *slog.Logger
 	patience     patience
 	archive      archive
@@ -84,8 +88,13 @@ func New(c Config) (*Runtime, error) {
 	if routes == nil {
 		routes = func() ([]netip.Prefix, error) { return nil, nil }
 	}
+	secrets := c.Secrets
+	if secrets == nil {
+		secrets = func(context.Context, string) ([]string, error) { return nil, nil }
+	}
 	r := &Runtime{
-		client: engine, door: door, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, routes: routes, log: log, patience: defaultPatience(),
+		client: engine, door: door, instance: c.Instance, rule: c.Rule, startTimeout: c.StartTimeout, routes: routes, secrets: secrets, log: log,
+		patience: defaultPatience(),
 		archive: archive{
 			dir: c.LogDir, each: cmp.Or(c.LogBudget, defaultLogBudget), total: cmp.Or(c.LogBudgetTotal, defaultLogBudgetTotal),
 		},

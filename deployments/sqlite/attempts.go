@@ -29,10 +29,8 @@ func (t *tx) scanDeployment(row row) (d deployments.Deployment, err error) {
 	if d.Plan.JSON, err = t.seal.open(plan, planName(d.ID)); err != nil {
 		return d, err
 	}
-	if secrets, err = t.seal.open(secrets, secretsName(d.ID)); err != nil || secrets == nil {
-		return d, err
-	}
-	return d, json.Unmarshal(secrets, &d.Secrets)
+	d.Secrets, err = t.openSecrets(d.ID, secrets)
+	return d, err
 }
 
 func (t *tx) deployment(ctx context.Context, id int64) (deployments.Deployment, error) {

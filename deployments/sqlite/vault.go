@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -97,6 +98,45 @@ func (s *Store) VariablesSet(ctx context.Context, repo string) (set map[string]t
 		return nil, fmt.Errorf("list the Variables of %s: %w", repo, err)
 	}
 	return set, nil
+}
+
+// Secrets returns, sorted, what is secret of every deployment that an environment has ever had, given the environment's name; deployments.ErrNotFound where
+// there is none of that name.
+func (s *Store) Secrets(ctx context.Context, environment string) (secrets []string, err error) {
+	const query = `SELECT id, secrets FROM deployments WHERE environment_id = ? AND secrets IS NOT NULL`
+	err = s.view(ctx, func(t *tx) error {
+		id, err := one(ctx, t, value[int64], `SELECT id FROM environments WHERE name = ?`, environment)
+		if err != nil {
+			return err
+		}
+		of, err := all(ctx, t, t.scanSecrets, query, id)
+		secrets = slices.Concat(of...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the secrets of %s: %w", environment, err)
+	}
+	slices.Sort(secrets)
+	return slices.Compact(secrets), nil
+}
+
+func (t *tx) scanSecrets(r row) ([]string, error) {
+	var id int64
+	var sealed []byte
+	if err := r.Scan(&id, &sealed); err != nil {
+		return nil, err
+	}
+	return t.openSecrets(id, sealed)
+}
+
+// openSecrets reads what is secret of a deployment; nothing where nothing is stored.
+func (t *tx) openSecrets(deployment int64, sealed []byte) (secrets []string, err error) {
+	plain, err := t.seal.open(sealed, secretsName(deployment))
+	if err != nil || plain == nil {
+		return nil, err
+	}
+	err = json.Unmarshal(plain, &secrets)
+	return secrets, err
 }
 
 // Generate implements [deployments.Vault].

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -208,5 +209,34 @@ func TestRetime(t *testing.T) {
 	f.ok(f.Retime(t.Context(), branch.ID, time.Hour))
 	if !f.of(tracked("main")).Expires.IsZero() {
 		t.Error("a tracked branch expires")
+	}
+}
+
+// What was secret of an environment stays known after a newer deployment has other values, and after its end.
+func TestSecretsOfAnEnvironment(t *testing.T) {
+	f := newFixture(t)
+	want := func(environment string, secrets ...string) {
+		t.Helper()
+		if diff := cmp.Diff(secrets, must(f.Secrets(t.Context(), environment))); diff != "" {
+			t.Errorf("of %s (-want +got):\n%s", environment, diff)
+		}
+	}
+	f.accept(push(pull(1), commit(1, "a")))
+	f.accept(push(pull(2), commit(2, "b")))
+	want("shop-pr-1")
+	for generation, secrets := range [][]string{{"second", "first"}, {"third", "second"}, nil} {
+		if generation > 0 {
+			f.accept(push(pull(1), commit(1, fmt.Sprint("c", generation))))
+		}
+		d := f.claim(pull(1))
+		d.Phase, d.Secrets = deployments.Building, secrets
+		f.ok(f.Save(t.Context(), d))
+		d.Phase, d.Reason = deployments.Failed, "it does not build"
+		f.ok(f.Settle(t.Context(), d))
+	}
+	want("shop-pr-1", "first", "second", "third")
+	want("shop-pr-2")
+	if secrets, err := f.Secrets(t.Context(), "shop-pr-3"); !errors.Is(err, deployments.ErrNotFound) {
+		t.Errorf("of no environment: %q, %v", secrets, err)
 	}
 }
