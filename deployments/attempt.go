@@ -244,7 +244,7 @@ func (a *attempt) open(ctx context.Context, backends []Backend) error {
 		for _, b := range backends {
 			// Of several replicas the worst answer counts.
 			if b.Service == s.Name && b.Answer >= a.d.Services[i].Answer {
-				a.d.Services[i].Answer, a.d.Services[i].Lines = b.Answer, b.Lines
+				a.d.Services[i].Answer, a.d.Services[i].Lines = b.Answer, a.mask.lines(b.Lines)
 			}
 		}
 		a.d.Services[i].Status = "healthy"

@@ -90,16 +90,22 @@ func (m *Mask) Fault(f *Fault) *Fault {
 	}
 	shown := *f
 	shown.Reason, shown.Where = m.String(f.Reason), m.String(f.Where)
-	shown.Excerpt = slices.Clone(f.Excerpt)
-	for i, line := range f.Excerpt {
-		shown.Excerpt[i] = m.String(line)
-	}
+	shown.Excerpt = m.lines(f.Excerpt)
 	shown.Violations = slices.Clone(f.Violations)
 	for i := range shown.Violations {
 		v := &shown.Violations[i]
 		v.File, v.Message, v.Rewrite = m.String(v.File), m.String(v.Message), m.String(v.Rewrite)
 	}
 	return &shown
+}
+
+// lines returns a copy of the lines that shows no secret.
+func (m *Mask) lines(lines []string) []string {
+	shown := slices.Clone(lines)
+	for i, line := range lines {
+		shown[i] = m.String(line)
+	}
+	return shown
 }
 
 // condition returns a copy of c that shows no secret.

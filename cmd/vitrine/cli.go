@@ -24,6 +24,8 @@ type cli struct {
 	Doctor  doctorCommand  `cmd:"" help:"Check the engine, the configuration and the neighbours, and say how to mend each."`
 	Check   checkCommand   `cmd:"" help:"Say what a deploy would say of a folder: its .vitrine.yml, its compose files and the policy."`
 	Env     envCommand     `cmd:"" help:"Keep a repository's Variables: values for its previews that are not in git."`
+	Logs    logsCommand    `cmd:"" help:"Show what a preview's services print, and printed before they were removed."`
+	Usage   usageCommand   `cmd:"" help:"Show what previews take: memory, processors, disk."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Sample  sampleCommand  `cmd:"" hidden:"" help:"Run one service of the demo's sample repository."`
 

@@ -140,41 +140,16 @@ func (t *envTarget) request(ctx context.Context, method string, query url.Values
 		return &usageError{fmt.Errorf("%q is no repository; write owner/name, as in acme/shop", t.Repo)}
 	}
 	path := strings.NewReplacer("{owner}", url.PathEscape(owner), "{repo}", url.PathEscape(name)).Replace(web.VariablesPath)
-	request, err := http.NewRequestWithContext(ctx, method, "http://vitrine"+path+"?"+query.Encode(), bytes.NewReader(body))
+	response, err := askServer(ctx, t.Data, method, path, query, body)
 	if err != nil {
-		return err
-	}
-	response, err := socketClient(t.Data).Do(request)
-	if err != nil {
-		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err // without the address, which nobody chose
-		}
 		return err
 	}
 	defer response.Body.Close()
-	switch {
-	case response.StatusCode >= http.StatusBadRequest:
-		return refusal(response)
-	case answer == nil:
+	if answer == nil {
 		return nil
 	}
 	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
 		return fmt.Errorf("read the server's answer: %w", err)
 	}
 	return nil
-}
-
-// refusal makes an error of the server's.
-func refusal(response *http.Response) error {
-	var p web.Problem
-	if err := json.NewDecoder(response.Body).Decode(&p); err != nil {
-		return fmt.Errorf("the server answers %s", response.Status)
-	}
-	switch response.StatusCode {
-	case http.StatusBadRequest:
-		return &usageError{errors.New(p.Detail)}
-	case http.StatusNotFound:
-		return &notFoundError{errors.New(p.Detail)}
-	}
-	return errors.New(p.Detail)
 }

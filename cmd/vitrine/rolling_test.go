@@ -101,17 +101,25 @@ func newRolling(t *testing.T) *rolling {
 	t.Helper()
 	r := &rolling{world: newWorld(t), client: &http.Client{Transport: loopback.Transport(), Timeout: 10 * time.Second}}
 	t.Cleanup(r.client.CloseIdleConnections)
-	path := filepath.Join(t.TempDir(), "rolling")
-	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./testdata/rolling")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("build rolling: %v: %s", err, out)
-	}
-	binary, err := os.ReadFile(path)
-	r.must(err)
-	r.must(r.github.CreateRepository(t.Context(), rollingRepository, false, rollingFiles(r.base, string(binary))))
+	r.must(r.github.CreateRepository(t.Context(), rollingRepository, false, rollingFiles(r.base, testProgram(t, "rolling"))))
 	r.must(r.github.SetPermission(rollingRepository, sample.Developer, "write"))
 	return r
+}
+
+// testProgram returns one of testdata as a binary for containers.
+func testProgram(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./testdata/"+name)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v: %s", name, err, out)
+	}
+	binary, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(binary)
 }
 
 // openRolling opens a pull request and waits for its preview.

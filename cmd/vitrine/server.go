@@ -23,7 +23,6 @@ import (
 	"vitrine/deployments"
 	"vitrine/deployments/repoconfig"
 	"vitrine/deployments/sqlite"
-	"vitrine/deployments/web"
 	"vitrine/proxyroutes"
 	"vitrine/proxyroutes/embeddedredis"
 	"vitrine/proxyroutes/proxy"
@@ -71,20 +70,16 @@ func openServer(ctx context.Context, s settings, listener net.Listener, key []by
 		return nil, err
 	}
 	srv.add(srv.store.Close)
-	if srv.socket, err = listenOnSocket(s.Data); err != nil {
-		return nil, err
-	}
-	srv.add(srv.socket.Close)
-	srv.local = &http.Server{
-		Handler: web.VariablesHandler(srv.store, log), ReadHeaderTimeout: readHeaderTime, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
 	if err := srv.openRoutes(ctx); err != nil {
 		return nil, err
 	}
 	if err := srv.openEngine(ctx); err != nil {
 		return nil, err
 	}
-	return srv, srv.openControl(key)
+	if err := srv.openControl(key); err != nil {
+		return nil, err
+	}
+	return srv, srv.openSocket()
 }
 
 // openRoutes connects to Redis, or starts one.

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"vitrine/deployments/web"
 )
 
 // socketFile is the name of the control socket in the data folder. Who may open it, on this machine, may do everything that it offers.
@@ -37,6 +40,33 @@ func socketPath(data string) (path string, folder *os.File, err error) {
 type socketListener struct {
 	net.Listener
 	folder *os.File
+}
+
+// openSocket listens for the commands on this machine, and makes what serves them.
+func (s *server) openSocket() (err error) {
+	if s.socket, err = listenOnSocket(s.Data); err != nil {
+		return err
+	}
+	s.add(s.socket.Close)
+	stopping, stop := context.WithCancelCause(context.Background())
+	s.add(func() error { stop(nil); return nil })
+	api := http.NewServeMux()
+	api.Handle(web.VariablesPath, web.VariablesHandler(s.store, s.log))
+	api.Handle(web.LogsPath, until(stopping, web.LogsHandler(s.store, s.runtime, s.log)))
+	api.Handle(web.UsagePath, web.UsageHandler(s.store, s.runtime, s.log))
+	s.local = &http.Server{Handler: api, ReadHeaderTimeout: readHeaderTime, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	s.local.RegisterOnShutdown(func() { stop(errors.New("the server stops")) })
+	return nil
+}
+
+// until ends, once ctx is done, the requests that would go on for ever.
+func until(ctx context.Context, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		bounded, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+		h.ServeHTTP(w, r.WithContext(bounded))
+	})
 }
 
 // listenOnSocket listens on the control socket of a data folder that this process has locked, so that what a killed one left there is nobody's.

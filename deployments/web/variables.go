@@ -1,4 +1,4 @@
-// Package web answers over HTTP: so far the part of the API that keeps Variables, for whoever may reach the handler.
+// Package web answers over HTTP: so far the parts of the API that keep Variables and show what services print and take, for whoever may reach the handlers.
 package web
 
 import (
@@ -146,7 +146,7 @@ func (h *variablesHandler) remove(w http.ResponseWriter, r *http.Request) {
 // fail answers that something of ours went wrong, which the log has.
 func (h *variablesHandler) fail(w http.ResponseWriter, err error) {
 	h.log.Error("keep Variables", "error", err)
-	problem(w, http.StatusInternalServerError, "the server could not do it; its log says why")
+	problem(w, http.StatusInternalServerError, lookAtLog)
 }
 
 // sorted returns a list of Variables by name.
