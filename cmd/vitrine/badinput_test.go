@@ -22,9 +22,9 @@ func sampleDockerfile(base string) string {
 	return "FROM " + base + "\nEXPOSE 8080\nCMD [\"/vitrine\", \"sample\", \"cache\", \"--listen\", \":8080\"]\n"
 }
 
-// openInputs makes the repository and starts a serve that builds several pull requests side by side.
-func openInputs(t *testing.T) *world {
-	w := newWorld(t, "VITRINE_BUILDS=4")
+// openInputs makes the repository and starts a serve that builds several pull requests side by side. extra are further VITRINE_ variables.
+func openInputs(t *testing.T, extra ...string) *world {
+	w := newWorld(t, append(extra, "VITRINE_BUILDS=4")...)
 	w.must(w.github.CreateRepository(t.Context(), inputs, false, map[string]string{"README.md": "# Inputs\n"}))
 	w.must(w.github.SetPermission(inputs, sample.Developer, "write"))
 	w.start()

@@ -1,12 +1,19 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/google/go-cmp/cmp"
 
+	"vitrine/deploy"
 	"vitrine/deploy/compose"
 )
 
@@ -76,4 +83,45 @@ func TestRepositoriesThatMakeNoSense(t *testing.T) {
 	command(t, "serve", "--repos=acme/shop").says(t, exitUsage, "--repos: it can only be set in the file that --config names")
 	t.Setenv("VITRINE_REPOS", "acme/shop")
 	command(t, "serve").says(t, exitUsage, "it can only be set in the file that --config names")
+}
+
+// What the operator has left out for the repository takes no effect on the engine, and what a service gets at most is what the operator says. The host that
+// .vitrine.yml names is the one that visitors, the services and the comment have.
+func TestARepositoryOfItsOwn(t *testing.T) {
+	t.Parallel()
+	config := writeFile(t, "vitrine.yml", "repos:\n  acme/in*: {leave_out: [privileged, cap_add], memory: 5g}\n")
+	w := openInputs(t, "VITRINE_CONFIG="+config)
+	service := "{image: \"" + w.base + "\", ports: [\"8080\"], command: [\"/vitrine\", \"sample\", \"cache\", \"--listen\", \":8080\"], "
+	number := w.propose("hosts", map[string]string{
+		".vitrine.yml": "services: {admin: {host: ops}}\n",
+		"compose.yaml": "services:\n  web: " + service + "privileged: true, cap_add: [SYS_ADMIN], mem_limit: 6g}\n  admin: " + service + "}\n",
+	})
+	name := fmt.Sprintf("inputs-pr-%d", number)
+	w.eventually("the preview is live", func() bool {
+		return query[int](w, `SELECT COALESCE(live, 0) FROM environments WHERE name = ?`, name) > 0
+	})
+	w.eventually("the comment links it", func() bool { return strings.Contains(w.said(number), "http://ops-"+name+".") })
+	s, ctx := w.story(), w.bounded(time.Minute)
+	for _, host := range []string{name, "ops-" + name} {
+		if status, _, err := s.get(ctx, host); err != nil || status != http.StatusOK {
+			t.Errorf("%s answers %d, %v", host, status, err)
+		}
+	}
+	engine := w.docker()
+	for service, memory := range map[string]int64{"web": 5 << 30, "admin": 1 << 30} {
+		found, err := engine.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(
+			filters.Arg("label", deploy.LabelInstance+"="+w.instance()), filters.Arg("label", deploy.LabelService+"="+service))})
+		w.must(err)
+		if len(found) != 1 {
+			t.Fatalf("%s has %d containers", service, len(found))
+		}
+		c, err := engine.ContainerInspect(ctx, found[0].ID)
+		w.must(err)
+		if h := c.HostConfig; h.Privileged || slices.Contains(h.CapAdd, "SYS_ADMIN") || slices.Contains(h.CapAdd, "CAP_SYS_ADMIN") || h.Memory != memory {
+			t.Errorf("%s: privileged %t, cap_add %q, %d bytes of memory", service, h.Privileged, h.CapAdd, h.Memory)
+		}
+		if want := "VITRINE_URL_ADMIN=" + fmt.Sprintf("http://ops-%s.preview.localhost:%d", name, w.port); !slices.Contains(c.Config.Env, want) {
+			t.Errorf("%s lacks %s: %q", service, want, c.Config.Env)
+		}
+	}
 }
