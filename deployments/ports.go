@@ -193,7 +193,7 @@ type Builder interface {
 	// Build builds, side by side, what req asks for, and returns the images in the order of req.Builds. What fails by the user's doing is a Fault.
 	// When ctx is done the builds stop within a second.
 	Build(ctx context.Context, req BuildRequest) ([]Image, error)
-	// Push brings the images into the registry and returns them with their digests.
+	// Push brings the images into the registry and returns them with their digests. Tags that the end of another deployment has taken are made again.
 	Push(ctx context.Context, images []Image) ([]Image, error)
 	// Remove untags the references on the engine and in the registry. One that is not there is no error.
 	Remove(ctx context.Context, references []string) error
