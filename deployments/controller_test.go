@@ -88,6 +88,24 @@ func TestHosts(t *testing.T) {
 	})
 }
 
+// What a service printed that answers 500 is shown to people, but not what is secret of it.
+func TestLastLinesAreMasked(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.settings.Env = map[string]deployments.Declaration{"KEY": {Generate: 32}}
+		h.tells = "KEY"
+		h.pushed(1, 1)
+		h.settled()
+		d := h.live(1)
+		want := []deployments.ServiceState{{Name: "web", Status: "healthy", Host: "shop-pr-1", Answer: 500, Lines: []string{"its value is ***"}}}
+		if diff := cmp.Diff(want, d.Services); diff != "" {
+			t.Errorf("services (-want +got):\n%s", diff)
+		}
+		if value := h.variables[commit(1, 1).SHA]["KEY"]; len(value) != 32 {
+			t.Errorf("the value was %q", value)
+		}
+	})
+}
+
 func TestAPushSupersedesARunningAttempt(t *testing.T) {
 	for _, call := range []string{"Forge.Head", "Forge.Remote", "Builder.Fetch", "Builder.Build", "Runtime.Prepare", "Runtime.Plan", "Runtime.Up"} {
 		t.Run(call, func(t *testing.T) {

@@ -28,6 +28,7 @@ type world struct {
 	hears  chan deployments.Incident
 	silent map[string]bool // the URLs of backends that do not answer
 	prints []string        // the last lines of every service
+	tells  string          // the variable whose value every service prints, when it answers 500 to the first GET /; empty where it answers 200
 
 	heads      map[string]deployments.Head  // what the forge says, by Origin.Key
 	there      map[int64]string             // what a deployment has at the engine: "network" or "containers"
@@ -358,6 +359,12 @@ func (w *world) Up(ctx context.Context, d deployments.Deployment, s deployments.
 	}
 	if err := w.call(ctx, "Runtime.Up", d.Source.SHA); err != nil {
 		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tells != "" {
+		lines := []string{"its value is " + w.variables[d.Source.SHA][w.tells]}
+		return []deployments.Backend{{Service: "web", URL: backend(d.ID), Answer: 500, Lines: lines}}, nil
 	}
 	return []deployments.Backend{{Service: "web", URL: backend(d.ID), Answer: 200}}, nil
 }

@@ -7,7 +7,7 @@ type Usage struct {
 	Environment string    `json:"environment"` // its name
 	Containers  int       `json:"containers"`  // that run
 	Memory      int64     `json:"memory"`      // bytes, without files that are cached only
-	CPUs        float64   `json:"cpus"`        // processors in use, on average since the question before; 0 at the first one
+	CPUs        float64   `json:"cpus"`        // processors in use, on average since the question before, or over a second where that is long ago
 	At          time.Time `json:"at"`
 	Disk        Disk      `json:"disk"`
 }

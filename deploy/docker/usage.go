@@ -26,6 +26,9 @@ const (
 	diskPause = time.Minute
 	// measureTime bounds one.
 	measureTime = 5 * time.Minute
+	// cpuPause lies between two samples of the processors where there is none to compare with that is younger than cpuAge.
+	cpuPause = time.Second
+	cpuAge   = 30 * time.Second
 )
 
 // A meter remembers what was measured before. The zero value is ready.
@@ -42,8 +45,8 @@ type cpuSample struct {
 	used uint64 // nanoseconds
 }
 
-// Usage returns what each environment of this instance takes, by name. Memory and processors are measured now; the disk at most once a minute, and whoever
-// asks for it then waits. It may be called side by side.
+// Usage returns what each environment of this instance takes, by name. Memory and processors are measured now, which takes a second where they were not
+// within the last half minute; the disk at most once a minute, and whoever asks for it then waits. It may be called side by side.
 func (r *Runtime) Usage(ctx context.Context) (usage []deployments.Usage, err error) {
 	err = r.attended(ctx, func(ctx context.Context) error {
 		usage, err = r.usage(ctx)
@@ -66,8 +69,19 @@ func (r *Runtime) usage(ctx context.Context) ([]deployments.Usage, error) {
 	if err != nil {
 		return nil, err
 	}
+	waited := time.After(cpuPause)
 	if time.Since(r.meter.measured) >= diskPause {
 		if err := r.measureDisk(ctx, found); err != nil {
+			return nil, err
+		}
+	}
+	if r.meter.lacks(samples, found) {
+		select {
+		case <-waited:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if samples, err = r.sample(ctx, found); err != nil {
 			return nil, err
 		}
 	}
@@ -87,7 +101,7 @@ func (r *Runtime) usage(ctx context.Context) ([]deployments.Usage, error) {
 		if s == nil {
 			continue
 		}
-		now := cpuSample{at: s.Read, used: s.CPUStats.CPUUsage.TotalUsage}
+		now := cpuOf(s)
 		u.Containers++
 		u.Memory += inUse(s.MemoryStats)
 		u.CPUs += now.since(r.meter.cpu[c.ID])
@@ -100,6 +114,29 @@ func (r *Runtime) usage(ctx context.Context) ([]deployments.Usage, error) {
 	}
 	slices.SortFunc(usage, func(a, b deployments.Usage) int { return cmp.Compare(a.Environment, b.Environment) })
 	return usage, nil
+}
+
+func cpuOf(s *container.StatsResponse) cpuSample {
+	return cpuSample{at: s.Read, used: s.CPUStats.CPUUsage.TotalUsage}
+}
+
+// lacks reports whether samples have none before them to be compared with that is young enough, and keeps those in its place.
+func (m *meter) lacks(samples []*container.StatsResponse, containers []container.Summary) (lacking bool) {
+	for i, s := range samples {
+		if s == nil {
+			continue
+		}
+		id, now := containers[i].ID, cpuOf(s)
+		if before, known := m.cpu[id]; known && now.at.Sub(before.at) < cpuAge {
+			continue
+		}
+		if m.cpu == nil {
+			m.cpu = make(map[string]cpuSample)
+		}
+		m.cpu[id] = now
+		lacking = true
+	}
+	return lacking
 }
 
 // since returns how many processors were in use on average since the sample before; 0 where there is none, or the container was started again.

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"net/http"
 	"net/url"
 	"testing"
 	"time"
@@ -52,6 +53,13 @@ func TestUsage(t *testing.T) {
 	if cpus := b.used().CPUs; cpus <= 0 {
 		t.Errorf("after some work %g processors were in use", cpus)
 	}
+	// Whoever asks first is not told of nothing.
+	b.until("work is seen without a question before", func() bool {
+		b.meter.mu.Lock()
+		b.meter.cpu = nil
+		b.meter.mu.Unlock()
+		return b.busyWhile(of["web"])
+	})
 	b.get(of["web"], "/fill", url.Values{"path": {"/files/big"}, "bytes": {size}})
 	b.get(of["api"], "/fill", url.Values{"path": {"/tmp/big"}, "bytes": {size}})
 	b.get(of["api"], "/long", url.Values{"bytes": {"1000000"}})
@@ -70,6 +78,24 @@ func TestUsage(t *testing.T) {
 	if n := b.measuredContainers(); n != 0 {
 		t.Errorf("%d containers are measured after the removal", n)
 	}
+}
+
+// busyWhile reports whether processors are in use while a service works.
+func (b *bench) busyWhile(backend deployments.Backend) bool {
+	b.t.Helper()
+	ended := make(chan error, 1)
+	go func() {
+		response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(backend.URL + "/work?for=3s")
+		if err == nil {
+			err = response.Body.Close()
+		}
+		ended <- err
+	}()
+	busy := b.used().CPUs > 0.1
+	if err := <-ended; err != nil {
+		b.t.Fatal(err)
+	}
+	return busy
 }
 
 // measuredContainers returns how many containers run.
