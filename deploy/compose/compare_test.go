@@ -31,13 +31,13 @@ func comparable() map[string][]string {
 	}
 }
 
-// What docker-compose makes of a file is what the containers get here. It is one of the things that the benchmark needs, not one of the tests.
+// What docker-compose makes of a file is what the containers get here.
 func TestDockerComposeAgrees(t *testing.T) {
 	if testing.Short() {
 		t.Skip("docker-compose is slow")
 	}
 	if _, err := exec.LookPath("docker-compose"); err != nil {
-		t.Skip("docker-compose is not installed; .ci/prepare bench does it")
+		t.Fatalf("%v; .ci/prepare test installs it", err)
 	}
 	for name, files := range comparable() {
 		t.Run(name, func(t *testing.T) {
