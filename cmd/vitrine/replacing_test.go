@@ -7,6 +7,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/client"
 
 	"vitrine/bot/githubsim"
 	"vitrine/cmd/internal/sample"
@@ -16,6 +17,7 @@ import (
 func TestSoakKilledWhileReplacing(t *testing.T) {
 	r := newRolling(t)
 	r.start()
+	engine := r.docker()
 	_, err := r.openRolling()
 	r.must(err)
 	r.put("kept")
@@ -24,20 +26,24 @@ func TestSoakKilledWhileReplacing(t *testing.T) {
 		now  func(sha string) bool
 	}{
 		{"when it starts", func(sha string) bool { return r.phaseOf(sha) == "starting" }},
-		{"when the old database was stopped", func(string) bool { return len(r.databases("exited")) == 1 && len(r.databases("running")) == 0 }},
-		{"when the new database runs", func(string) bool { return len(r.databases("exited")) == 1 && len(r.databases("running")) == 1 }},
+		{"when the old database was stopped", func(string) bool {
+			return len(r.databases(engine, "exited")) == 1 && len(r.databases(engine, "running")) == 0
+		}},
+		{"when the new database runs", func(string) bool {
+			return len(r.databases(engine, "exited")) == 1 && len(r.databases(engine, "running")) == 1
+		}},
 		{"when it is ready", func(sha string) bool { return r.phaseOf(sha) == "ready" }},
 	}
 	for i, moment := range moments {
 		version := 2 + i
-		before := r.databases("running")
+		before := r.databases(engine, "running")
 		sha := r.pushDatabase(version)
 		r.eventually(moment.name, func() bool { return moment.now(sha) })
 		r.kill()
 		r.start()
 		r.eventually("the version is served with its data", func() bool { return r.page() == fmt.Sprintf("v%d v%[1]d kept", version) })
 		r.settled()
-		if after := r.databases("running"); len(after) != 1 || len(before) != 1 || after[0] == before[0] {
+		if after := r.databases(engine, "running"); len(after) != 1 || len(before) != 1 || after[0] == before[0] {
 			t.Errorf("killed %s: the databases were %q and are %q, want another one", moment.name, before, after)
 		}
 		objects, err := r.left(t.Context())
@@ -62,10 +68,10 @@ func (r *rolling) pushDatabase(version int) string {
 }
 
 // databases returns the IDs of the database's containers in a state.
-func (r *rolling) databases(state string) (ids []string) {
+func (r *rolling) databases(engine *client.Client, state string) (ids []string) {
 	r.Helper()
 	by := filters.NewArgs(filters.Arg("label", "vitrine.instance="+r.instance()), filters.Arg("label", "vitrine.service=db"), filters.Arg("status", state))
-	found, err := r.docker().ContainerList(r.Context(), container.ListOptions{All: true, Filters: by})
+	found, err := engine.ContainerList(r.Context(), container.ListOptions{All: true, Filters: by})
 	r.must(err)
 	for _, c := range found {
 		ids = append(ids, c.ID)
