@@ -3,9 +3,12 @@ package compose
 import (
 	"encoding/json"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/tools/txtar"
 
 	"vitrine/deploy"
 	"vitrine/deployments"
@@ -46,6 +49,47 @@ volumes: {data: {driver_opts: {type: none, o: bind, device: /}}}
 	}
 	if !slices.Contains(answer.Notes, "privileged is left out (web): the server's policy for this repository has it left out.") {
 		t.Errorf("%q", answer.Notes)
+	}
+}
+
+// Whatever rule the operator has left out, the file is read to its end, and what is refused then is refused for another rule.
+func TestEveryRuleCanBeLeftOut(t *testing.T) {
+	archives, err := filepath.Glob("testdata/no-*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := map[string]bool{}
+	for _, name := range archives {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := unpack(t, archive)
+		read := func(leaveOut []string) *deployments.Fault {
+			policy := func(string) Policy { return Policy{LeaveOut: leaveOut} }
+			_, err := New(Config{Policy: policy}).Read(t.Context(), "acme/shop", dir, deployments.Values{Own: testVars()})
+			f := deployments.FaultOf(err)
+			if err != nil && f == nil {
+				t.Errorf("%s without %q: %v", name, leaveOut, err)
+			}
+			return f
+		}
+		var rules []string
+		for _, v := range read(nil).Violations {
+			if (Policy{LeaveOut: []string{v.Rule}}).Check() == nil && !slices.Contains(rules, v.Rule) {
+				rules, tried[v.Rule] = append(rules, v.Rule), true
+			}
+		}
+		if f := read(rules); f != nil {
+			for _, v := range f.Violations {
+				if slices.Contains(rules, v.Rule) && strings.Contains(v.Message, "not allowed in a preview") {
+					t.Errorf("%s: %s is left out, but: %s", name, v.Rule, v.Message)
+				}
+			}
+		}
+	}
+	if len(tried) < 30 {
+		t.Errorf("only %d rules were tried: %v", len(tried), tried)
 	}
 }
 
