@@ -25,7 +25,6 @@ import (
 
 const (
 	rollingRepository = "acme/rolling"
-	rollingPushes     = 10
 	rollingPause      = 20 * time.Millisecond // between two requests: 50 a second
 )
 
@@ -59,10 +58,19 @@ type rolling struct {
 	served atomic.Int64 // requests that were answered as they should be
 }
 
-// While ten versions are pushed one after the other, no visitor's request fails, each answer is of one version throughout, the database keeps its data, and a
-// websocket ends only with its version. After /reset the same commit has fresh data.
 func TestRollingPushes(t *testing.T) {
 	t.Parallel() // it waits for most of its time
+	rollingPushes(t, 3)
+}
+
+func TestSoakRollingPushes(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	rollingPushes(t, 10)
+}
+
+// rollingPushes holds that while versions are pushed one after the other no visitor's request fails, each answer is of one version throughout, the database
+// keeps its data, and a websocket ends only with its version; and that after /reset the same commit has fresh data.
+func rollingPushes(t *testing.T, pushes int) {
 	r := newRolling(t)
 	r.start()
 	number, err := r.openRolling()
@@ -73,19 +81,19 @@ func TestRollingPushes(t *testing.T) {
 	var visitors sync.WaitGroup
 	visitors.Go(func() { r.visit(ctx) })
 	visitors.Go(func() { r.listen(ctx) })
-	for version := range rollingPushes {
+	for version := range pushes {
 		r.push(2 + version)
 		r.eventually("the version is served", func() bool { return r.version() == fmt.Sprint("v", 2+version) })
 	}
 	leave()
 	visitors.Wait()
-	if least := int64(rollingPushes * 20); r.served.Load() < least {
+	if least := int64(pushes * 20); r.served.Load() < least {
 		t.Errorf("%d requests were answered, want %d at least", r.served.Load(), least)
 	}
 	id, err := r.github.Comment(rollingRepository, number, sample.Developer, "/reset")
 	r.must(err)
 	r.eventually("the data is fresh", func() bool { return strings.HasSuffix(r.page(), " empty") })
-	if got, want := r.page(), fmt.Sprintf("v%d v%[1]d empty", 1+rollingPushes); got != want {
+	if got, want := r.page(), fmt.Sprintf("v%d v%[1]d empty", 1+pushes); got != want {
 		t.Errorf("after /reset it answers %q, want %q", got, want)
 	}
 	r.eventually("the command is answered", func() bool {
