@@ -1,6 +1,7 @@
 // Command rolling is a small application whose parts say which version they are, for the test that pushes while somebody visits.
 //
-//	rolling web      GET / says the versions of web and api and what the database holds; PUT /row changes that; /socket sends the version and echoes
+//	rolling web      GET / says the versions of web and api and what the database holds; PUT /row changes that; /socket sends the version and echoes;
+//	                 GET /exhaust takes all memory
 //	rolling api      GET / says the version
 //	rolling db       GET and PUT of /row, kept in /data
 //	rolling check    exits 0 where / answers 200
@@ -38,6 +39,7 @@ func run(part string) error {
 			reply(w)(ask(http.MethodPut, "http://db:8080/row", r.Body))
 		})
 		mux.Handle("/socket", websocket.Handler(socket))
+		mux.HandleFunc("GET /exhaust", exhaust)
 	case "api":
 		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { reply(w)(version()) })
 	case "db":
@@ -67,6 +69,13 @@ func page(w http.ResponseWriter, _ *http.Request) {
 	api, err2 := ask(http.MethodGet, "http://api:8080/", nil)
 	row, err3 := ask(http.MethodGet, "http://db:8080/row", nil)
 	reply(w)(own+" "+api+" "+row, errors.Join(err1, err2, err3))
+}
+
+// exhaust takes memory until there is none.
+func exhaust(http.ResponseWriter, *http.Request) {
+	for held := []byte{0}; ; {
+		held = append(held, held...)
+	}
 }
 
 // socket sends the version, and then whatever it gets.
