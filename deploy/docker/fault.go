@@ -106,12 +106,18 @@ func (s *start) overdue(ctx context.Context, svc *service, last string) error {
 
 // startError makes a Fault of an engine's refusal to run what the stack asks for: a command that is not there, a user that the image does not have.
 func (s *start) startError(ctx context.Context, svc *service, err error) error {
-	refused := errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), "unable to find user")
+	// setrlimit(2) refuses what lies above the engine's own limits, or the kernel's.
+	limits := strings.Contains(err.Error(), "error setting rlimit")
+	refused := limits || errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), "unable to find user")
 	if refused && !full(err.Error()) {
 		if err := s.steady(ctx); err != nil {
 			return err
 		}
-		return &deployments.Fault{Kind: deployments.FaultStart, Service: svc.Service, Reason: fmt.Sprintf("cannot be started: %v", err)}
+		reason := fmt.Sprintf("cannot be started: %v", err)
+		if limits {
+			reason = fmt.Sprintf("cannot be started with its ulimits, of which one is above what the engine may give; lower them: %v", err)
+		}
+		return &deployments.Fault{Kind: deployments.FaultStart, Service: svc.Service, Reason: reason}
 	}
 	return fmt.Errorf("start container %s: %w", svc.Name, err)
 }

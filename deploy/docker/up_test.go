@@ -119,6 +119,8 @@ func TestFaults(t *testing.T) {
 	needed.DependsOn = []deploy.Dependency{{Service: "job", Condition: deploy.Completed}}
 	stranger := web("web")
 	stranger.User = "nobody-here"
+	greedy := web("web")
+	greedy.Ulimits = map[string]deploy.Ulimit{"nofile": {Soft: 1024, Hard: 1 << 40}} // more than any kernel gives
 	nowhere := web("web")
 	nowhere.Entrypoint = []string{"/nowhere"}
 	slow := job("job", "-listen", "none")
@@ -142,6 +144,7 @@ func TestFaults(t *testing.T) {
 		"listens on loopback": {[]deploy.Service{port("-listen", "127.0.0.1:8080")}, "web", []string{"nothing listens on port 8080", "127.0.0.1:8080 only", "0.0.0.0"}, ""},
 		"listens elsewhere":   {[]deploy.Service{port("-listen", ":3000")}, "web", []string{"nothing listens on port 8080", "it listens on port 3000"}, ""},
 		"unknown user":        {[]deploy.Service{stranger}, "web", []string{"cannot be started", "nobody-here"}, ""},
+		"too many files":      {[]deploy.Service{greedy}, "web", []string{"with its ulimits", "lower them"}, ""},
 		"unknown command":     {[]deploy.Service{nowhere}, "web", []string{"/nowhere"}, ""},
 	}
 	for name, test := range tests {
