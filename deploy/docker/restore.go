@@ -102,6 +102,9 @@ func placed(state *container.State, endpoint *network.EndpointSettings, address 
 	return !state.Running || state.Restarting || endpoint.IPAddress == address
 }
 
+// restartTime is ample for a service that exits whenever it is started to do so once more.
+const restartTime = 5 * time.Second
+
 // stuck is how an engine says that a container's last start was cut off, by the engine's own end, so that there can be no other before somebody clears
 // what is left of it (moby/moby#50040, moby/moby#39630).
 var stuck = regexp.MustCompile(`failed to start shim: mkdir .*: file exists|container with (given )?id (already )?exists`)
@@ -161,13 +164,17 @@ func (s *start) keep(ctx context.Context, svc *service) error {
 // settle waits until the service is up as its check says. Unlike [start.bring] it takes no exit for final: after the engine's own restart services
 // come up in any order, and the engine starts again whoever gave up on a neighbour.
 func (s *start) settle(ctx context.Context, svc *service) error {
+	first, err := s.look(ctx, svc)
+	if err != nil {
+		return err
+	}
 	switch svc.Check.Kind {
 	case deploy.CheckExit, deploy.CheckRunning:
-		return s.follow(ctx, svc)
+		return s.follow(ctx, svc, first)
 	default:
 		err := s.check(ctx, svc)
 		if fault := deployments.FaultOf(err); fault != nil {
-			return s.again(ctx, svc, fault)
+			return s.again(ctx, svc, first, fault)
 		}
 		if err != nil {
 			return err
@@ -177,8 +184,8 @@ func (s *start) settle(ctx context.Context, svc *service) error {
 	}
 }
 
-// follow looks at the container until it has ended as a job should, or has run for as long as its check asks.
-func (s *start) follow(ctx context.Context, svc *service) error {
+// follow looks at the container, of which first was seen, until it has ended as a job should, or has run for as long as its check asks.
+func (s *start) follow(ctx context.Context, svc *service, first *container.State) error {
 	limited, cancel := context.WithTimeoutCause(ctx, svc.Check.Timeout, errOverdue)
 	defer cancel()
 	err := retry(limited, restorePause, restorePause, func(ctx context.Context) (bool, error) {
@@ -198,16 +205,24 @@ func (s *start) follow(ctx context.Context, svc *service) error {
 	if ctx.Err() == nil && errors.Is(context.Cause(limited), errOverdue) && deployments.FaultOf(err) == nil {
 		err = s.overdue(ctx, svc, "")
 		if fault := deployments.FaultOf(err); fault != nil {
-			return s.again(ctx, svc, fault)
+			return s.again(ctx, svc, first, fault)
 		}
 	}
 	return err
 }
 
-// again says in the Fault that the service exits whenever it is started, where that is why it does not come up.
-func (s *start) again(ctx context.Context, svc *service, fault *deployments.Fault) error {
-	state, err := s.look(ctx, svc)
-	if err != nil {
+// again says in the Fault that the service exits whenever it is started, where that is why it does not come up. first is how the container was seen before
+// its check.
+func (s *start) again(ctx context.Context, svc *service, first *container.State, fault *deployments.Fault) error {
+	limited, cancel := context.WithTimeout(ctx, restartTime)
+	defer cancel()
+	var state *container.State
+	err := retry(limited, restorePause, restorePause, func(context.Context) (_ bool, err error) {
+		state, err = s.look(ctx, svc)
+		// One that has been started meanwhile may just be at its next try.
+		return err != nil || state.Restarting || !state.Running || state.StartedAt == first.StartedAt, err
+	})
+	if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
 		return err
 	}
 	if state.Restarting || !state.Running {
