@@ -40,7 +40,8 @@ var binary = sync.OnceValues(func() (string, error) { return build("CGO_ENABLED=
 // serveBinary returns the one that serve runs from: with the race detector where the tests have it, which no static binary can have.
 var serveBinary = sync.OnceValues(func() (string, error) {
 	if raceEnabled {
-		return build("CGO_ENABLED=1", "-race")
+		return build("CGO_ENABLED=1", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc/...=-race=false",
+			"-gcflags=modernc.org/memory=-race=false") // as the Makefile has it
 	}
 	return binary()
 })
