@@ -26,7 +26,7 @@ func TestContainersEnd(t *testing.T) {
 
 	w.killProcess("web")
 	w.eventually("the end is told", func() bool { return w.told(origin, "web exited with status 137 (killed); restarted") })
-	for range 7 { // the engine waits longer each time, 12.8 s at last
+	for range 8 { // the engine waits longer each time, 25.6 s at last
 		w.killProcess("web")
 	}
 	w.eventually("the lobby answers", func() bool {

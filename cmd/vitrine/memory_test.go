@@ -12,7 +12,7 @@ import (
 // A service that takes more memory than it may again and again is told of in the history and in the comment, with its limit.
 func TestSoakOutOfMemory(t *testing.T) {
 	r := newRolling(t)
-	limited := strings.Replace(rollingCompose, "command: [/rolling, web],", "command: [/rolling, web], mem_limit: 64m,", 1)
+	limited := strings.Replace(r.compose, "command: [/rolling, web],", "command: [/rolling, web], mem_limit: 64m,", 1)
 	r.start()
 	number, err := r.openRolling()
 	r.must(err)

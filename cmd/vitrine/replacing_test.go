@@ -58,7 +58,7 @@ func TestSoakKilledWhileReplacing(t *testing.T) {
 // pushDatabase pushes a version whose database has another environment than the one before, so that it is replaced, and returns the commit.
 func (r *rolling) pushDatabase(version int) string {
 	r.Helper()
-	compose := strings.Replace(rollingCompose, "command: [/rolling, db]", fmt.Sprintf("command: [/rolling, db]\n    environment: {ROUND: v%d}", version), 1)
+	compose := strings.Replace(r.compose, "command: [/vitrine, db]", fmt.Sprintf("command: [/vitrine, db]\n    environment: {ROUND: v%d}", version), 1)
 	sha, err := r.github.Commit(r.Context(), githubsim.Change{
 		Repository: rollingRepository, Branch: "topic", Author: sample.Developer,
 		Files: map[string]string{"version": fmt.Sprintf("v%d\n", version), "compose.yaml": compose},

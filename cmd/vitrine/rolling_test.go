@@ -33,29 +33,29 @@ const rollingCompose = `services:
   web: {build: ., command: [/rolling, web], ports: ["8080"], depends_on: {api: {condition: service_healthy}, db: {condition: service_healthy}}}
   api: {build: ., command: [/rolling, api], expose: ["8080"], healthcheck: {test: [CMD, /rolling, check]}}
   db:
-    build: {context: ., dockerfile: db.Dockerfile}
-    command: [/rolling, db]
+    image: DB_IMAGE
+    command: [/vitrine, db]
     volumes: ["data:/data"]
-    healthcheck: {test: [CMD, /rolling, check]}
+    healthcheck: {test: [CMD, /vitrine, check]}
 volumes: {data: {}}
 `
 
-// rollingFiles are those of the repository at first.
-func rollingFiles(base, binary string) map[string]string {
+// files returns those of the repository at first.
+func (r *rolling) files(binary string) map[string]string {
 	return map[string]string{
-		"compose.yaml":  rollingCompose,
-		"Dockerfile":    "FROM " + base + "\nCOPY --chmod=755 rolling /rolling\nCOPY version /version\n",
-		"db.Dockerfile": "FROM " + base + "\nCOPY --chmod=755 rolling /rolling\n",
-		"rolling":       binary,
-		"version":       "v0\n",
+		"compose.yaml": r.compose,
+		"Dockerfile":   "FROM " + r.base + "\nCOPY --chmod=755 rolling /rolling\nCOPY version /version\n",
+		"rolling":      binary,
+		"version":      "v0\n",
 	}
 }
 
 // A rolling is a preview that is visited while versions are pushed.
 type rolling struct {
 	*world
-	client *http.Client
-	served atomic.Int64 // requests that were answered as they should be
+	compose string // the compose file at first
+	client  *http.Client
+	served  atomic.Int64 // requests that were answered as they should be
 }
 
 func TestRollingPushes(t *testing.T) {
@@ -107,9 +107,22 @@ func rollingPushes(t *testing.T, pushes int) {
 
 func newRolling(t *testing.T) *rolling {
 	t.Helper()
-	r := &rolling{world: newWorld(t), client: &http.Client{Transport: loopback.Transport(), Timeout: 10 * time.Second}}
+	// The database is an image that is there, as people have it: one that is built is another whenever BuildKit has forgotten it.
+	database := "vitrine-test-" + randomName() + ":db"
+	r := &rolling{
+		world:   newWorld(t, "VITRINE_TRUSTED_IMAGES=vitrine-test-*"),
+		compose: strings.Replace(rollingCompose, "DB_IMAGE", database, 1),
+		client:  &http.Client{Transport: loopback.Transport(), Timeout: 10 * time.Second},
+	}
 	t.Cleanup(r.client.CloseIdleConnections)
-	r.must(r.github.CreateRepository(t.Context(), rollingRepository, false, rollingFiles(r.base, testProgram(t, "rolling"))))
+	binary := testProgram(t, "rolling")
+	path := filepath.Join(t.TempDir(), "rolling")
+	r.must(os.WriteFile(path, []byte(binary), 0o700))
+	b := r.builder()
+	defer b.Close()
+	r.must(sample.ImportBinary(t.Context(), b, path, database))
+	r.imported = append(r.imported, database)
+	r.must(r.github.CreateRepository(t.Context(), rollingRepository, false, r.files(binary)))
 	r.must(r.github.SetPermission(rollingRepository, sample.Developer, "write"))
 	return r
 }
