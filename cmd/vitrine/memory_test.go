@@ -11,6 +11,7 @@ import (
 
 // A service that takes more memory than it may again and again is told of in the history and in the comment, with its limit.
 func TestSoakOutOfMemory(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	r := newRolling(t)
 	limited := strings.Replace(r.compose, "command: [/rolling, web],", "command: [/rolling, web], mem_limit: 64m,", 1)
 	r.start()

@@ -15,6 +15,7 @@ import (
 
 // Killed at any moment while a database is replaced in place, and started again, serve brings the right version with the data, in one set of containers.
 func TestSoakKilledWhileReplacing(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	r := newRolling(t)
 	r.start()
 	engine := r.docker()
