@@ -67,14 +67,15 @@ type Controller struct {
 	occupied *occupancy
 	wake     chan struct{} // something may be due
 
-	attempts *tasks // by environment
-	removals *tasks // by deployment
-	pushes   *tasks // by deployment
-	reports  *tasks // by environment
-	requests *tasks // by request
-	routing  *tasks // a single one
-	restores *tasks // by deployment
-	tellings *tasks // by deployment
+	attempts  *tasks // by environment
+	removals  *tasks // by deployment
+	pushes    *tasks // by deployment
+	reports   *tasks // by environment
+	requests  *tasks // by request
+	routing   *tasks // a single one
+	restores  *tasks // by deployment
+	tellings  *tasks // by deployment
+	detouring *tasks // by deployment
 
 	mu       sync.Mutex
 	failures map[string]failure  // of work that has no row to count in, by what it is
@@ -93,6 +94,7 @@ type Controller struct {
 	resumed      map[int64]bool      // deployments whose Condition was taken over from a former process, where there was one
 
 	watching map[int64]*watched // by environment; only the dispatcher has it
+	detours  map[int64]bool     // deployments of which something has ended and whose backends were not looked at since; only the dispatcher has it
 	faring   sync.Mutex         // held while a Condition changes
 }
 
@@ -120,6 +122,7 @@ func NewController(c Config, p Ports) *Controller {
 		starting: make(map[int64]bool),
 		resumed:  make(map[int64]bool),
 		watching: make(map[int64]*watched),
+		detours:  make(map[int64]bool),
 	}
 }
 
@@ -131,7 +134,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	c.attempts, c.removals, c.pushes = newTasks(base, attemptsAtOnce), newTasks(base, atOnce), newTasks(base, pushesAtOnce)
 	c.reports, c.requests, c.routing, c.restores = newTasks(base, atOnce), newTasks(base, atOnce), newTasks(base, 1), newTasks(base, atOnce)
-	c.tellings = newTasks(base, atOnce)
+	c.tellings, c.detouring = newTasks(base, atOnce), newTasks(base, atOnce)
 	c.routesFirst(ctx)
 	c.sweep(ctx, true)
 
@@ -154,7 +157,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	watching.Wait()
 	<-schedule.Stop().Done()
 	stop(errShutdown)
-	for _, t := range []*tasks{c.requests, c.attempts, c.pushes, c.removals, c.routing, c.restores, c.tellings, c.reports} {
+	for _, t := range []*tasks{c.requests, c.attempts, c.pushes, c.removals, c.routing, c.restores, c.tellings, c.detouring, c.reports} {
 		t.wait()
 	}
 	return nil
@@ -226,7 +229,7 @@ func breathe(ctx context.Context, d time.Duration) {
 func (c *Controller) startDue(ctx context.Context) (time.Time, error) {
 	next := soonest(c.Now().Add(time.Minute), c.nextRecall())
 	for _, start := range []func(context.Context) (time.Time, error){
-		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes, c.startRoutes, c.startTellings, c.startRestores,
+		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes, c.startRoutes, c.startTellings, c.startDetours, c.startRestores,
 	} {
 		at, err := start(ctx)
 		if err != nil {

@@ -110,9 +110,31 @@ func (c *Controller) attribute(ctx context.Context, i Incident) error {
 	}
 	w.services[i.Service].hear(i)
 	if i.Kind == Died {
+		c.detours[e.Live] = true
 		c.doubtDeployment(e.Live, c.Now().Add(lull))
 	}
 	return nil
+}
+
+// startDetours sends visitors elsewhere where something has ended. It does not wait until that was brought back, which may take as long as a service is
+// given to become healthy and which may end again meanwhile. Only the dispatcher calls it.
+func (c *Controller) startDetours(context.Context) (next time.Time, err error) {
+	for id := range c.detours {
+		if c.detouring.start(id, 0, func(ctx context.Context) { c.detour(ctx, id) }, c.poke) {
+			delete(c.detours, id)
+		}
+	}
+	return next, nil
+}
+
+func (c *Controller) detour(ctx context.Context, id int64) {
+	d, err := c.Store.Deployment(ctx, id)
+	if err == nil && d.Phase == Ready {
+		err = c.reroute(ctx, d, false)
+	}
+	if err != nil && ctx.Err() == nil { // whoever brings the deployment back looks again
+		c.Log.Warn("look which backends answer", "deployment", id, "error", err)
+	}
 }
 
 // environmentOf returns the environment that an incident happened in.

@@ -160,6 +160,27 @@ func TestRouteFollows(t *testing.T) {
 	})
 }
 
+// Visitors are sent to the lobby while something else of the deployment takes its time to come up again.
+func TestRouteFollowsDuringRestore(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.settled()
+		h.when("Runtime.Restore", takes(time.Minute))
+		h.hear(1, deployments.Died)
+		h.pass(10 * time.Second)
+		h.wantLive(1, 1) // it was started again at once
+		h.falls(1, true)
+		h.hear(1, deployments.Died)
+		h.pass(time.Second)
+		if to := h.served()["shop-pr-1.preview.test"]; len(to) != 0 {
+			t.Errorf("the host leads to %v, want the lobby", to)
+		}
+		h.falls(1, false)
+		h.pass(2 * time.Minute)
+		h.wantLive(1, 1)
+	})
+}
+
 // While the engine is away nobody is sent anywhere else: the containers may answer.
 func TestRouteStaysWithoutEngine(t *testing.T) {
 	inHouse(t, func(h *house) {
