@@ -170,7 +170,6 @@ func readPullRequest(d *deployments.Delivery, p payload) error {
 	if p.Action == "synchronize" {
 		want.Cause = "push " + want.Source.ShortSHA()
 	}
-	want.Skip = skipReason(repo, head, pr.Title)
 	d.Wants = append(d.Wants, want)
 	return nil
 }

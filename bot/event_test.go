@@ -22,12 +22,13 @@ func TestDeliveryOf(t *testing.T) {
 	}
 	const own = `{"full_name":"acme/shop"}`
 	pr := deployments.Origin{Repo: "acme/shop", PullRequest: 42}
-	up := func(title, branch, cause, skip string) deployments.Delivery {
+	upFrom := func(fork bool, title, branch, cause string) deployments.Delivery {
 		return deployments.Delivery{Wants: []deployments.Want{{
-			Origin: pr, Source: deployments.Source{Repo: "acme/shop", Branch: branch, SHA: sha, Fork: skip == skipFork}, Title: title,
-			Intent: deployments.Up, By: deployments.ByEvent, Cause: cause, Skip: skip,
+			Origin: pr, Source: deployments.Source{Repo: "acme/shop", Branch: branch, SHA: sha, Fork: fork}, Title: title,
+			Intent: deployments.Up, By: deployments.ByEvent, Cause: cause,
 		}}}
 	}
+	up := func(title, branch, cause string) deployments.Delivery { return upFrom(false, title, branch, cause) }
 	gone := func(o deployments.Origin, title, cause string) deployments.Delivery {
 		return deployments.Delivery{Wants: []deployments.Want{{Origin: o, Title: title, Intent: deployments.Gone, By: deployments.ByEvent, Cause: cause}}}
 	}
@@ -61,22 +62,22 @@ func TestDeliveryOf(t *testing.T) {
 		want        deployments.Delivery
 	}
 	tests := map[string]delivery{
-		"opened":                 {"pull_request", pullRequest("opened", "open", "Stock", own, "stock", ""), up("Stock", "stock", "opened 7c1e0d2", "")},
-		"from a fork":            {"pull_request", pullRequest("opened", "open", "x", `{"full_name":"mallory/shop"}`, "b", ""), up("x", "b", "opened 7c1e0d2", skipFork)},
-		"from a deleted fork":    {"pull_request", pullRequest("synchronize", "open", "x", `null`, "b", ""), up("x", "b", "push 7c1e0d2", skipFork)},
+		"opened":                 {"pull_request", pullRequest("opened", "open", "Stock", own, "stock", ""), up("Stock", "stock", "opened 7c1e0d2")},
+		"from a fork":            {"pull_request", pullRequest("opened", "open", "x", `{"full_name":"mallory/shop"}`, "b", ""), upFrom(true, "x", "b", "opened 7c1e0d2")},
+		"from a deleted fork":    {"pull_request", pullRequest("synchronize", "open", "x", `null`, "b", ""), upFrom(true, "x", "b", "push 7c1e0d2")},
 		"a fork's, closed":       {"pull_request", pullRequest("closed", "closed", "x", `null`, "b", ""), gone(pr, "x", causeClosed)},
-		"skipped by its title":   {"pull_request", pullRequest("opened", "open", "x [Skip Preview]", own, "b", ""), up("x [Skip Preview]", "b", "opened 7c1e0d2", skipTitle)},
+		"skipped by its title":   {"pull_request", pullRequest("opened", "open", "x [Skip Preview]", own, "b", ""), up("x [Skip Preview]", "b", "opened 7c1e0d2")},
 		"merged":                 {"pull_request", strings.Replace(pullRequest("closed", "closed", "x", own, "b", ""), `"state"`, `"merged":true,"state"`, 1), gone(pr, "x", causeMerged)},
 		"edited":                 {"pull_request", pullRequest("edited", "open", "x", own, "b", `,"changes":{"title":{"from":"y"}}`), deployments.Delivery{}},
-		"edited, base":           {"pull_request", pullRequest("edited", "open", "x", own, "b", `,"changes":{"base":{"ref":{"from":"main"}}}`), up("x", "b", "edited 7c1e0d2", "")},
+		"edited, base":           {"pull_request", pullRequest("edited", "open", "x", own, "b", `,"changes":{"base":{"ref":{"from":"main"}}}`), up("x", "b", "edited 7c1e0d2")},
 		"labelled when closed":   {"pull_request", pullRequest("labeled", "closed", "x", own, "b", ""), deployments.Delivery{}},
 		"converted to a draft":   {"pull_request", pullRequest("converted_to_draft", "open", "x", own, "b", ""), deployments.Delivery{}},
-		"branch --upload-pack=x": {"pull_request", pullRequest("opened", "open", "x", own, "--upload-pack=x", ""), up("x", "--upload-pack=x", "opened 7c1e0d2", "")},
-		"branch a;b":             {"pull_request", pullRequest("opened", "open", "x", own, "a;b", ""), up("x", "a;b", "opened 7c1e0d2", "")},
-		"branch in Cyrillic":     {"pull_request", pullRequest("opened", "open", "x", own, "витрина", ""), up("x", "витрина", "opened 7c1e0d2", "")},
-		"a long branch":          {"pull_request", pullRequest("opened", "open", "x", own, strings.Repeat("b", 200), ""), up("x", strings.Repeat("b", 200), "opened 7c1e0d2", "")},
-		"a long title":           {"pull_request", pullRequest("opened", "open", strings.Repeat("ы", 300), own, "b", ""), up(strings.Repeat("ы", 255)+"…", "b", "opened 7c1e0d2", "")},
-		"a title of many lines":  {"pull_request", pullRequest("opened", "open", "a\n\u202eb", own, "b", ""), up("a b", "b", "opened 7c1e0d2", "")},
+		"branch --upload-pack=x": {"pull_request", pullRequest("opened", "open", "x", own, "--upload-pack=x", ""), up("x", "--upload-pack=x", "opened 7c1e0d2")},
+		"branch a;b":             {"pull_request", pullRequest("opened", "open", "x", own, "a;b", ""), up("x", "a;b", "opened 7c1e0d2")},
+		"branch in Cyrillic":     {"pull_request", pullRequest("opened", "open", "x", own, "витрина", ""), up("x", "витрина", "opened 7c1e0d2")},
+		"a long branch":          {"pull_request", pullRequest("opened", "open", "x", own, strings.Repeat("b", 200), ""), up("x", strings.Repeat("b", 200), "opened 7c1e0d2")},
+		"a long title":           {"pull_request", pullRequest("opened", "open", strings.Repeat("ы", 300), own, "b", ""), up(strings.Repeat("ы", 255)+"…", "b", "opened 7c1e0d2")},
+		"a title of many lines":  {"pull_request", pullRequest("opened", "open", "a\n\u202eb", own, "b", ""), up("a b", "b", "opened 7c1e0d2")},
 
 		"push":                   {"push", `{"ref":"refs/heads/feature/login","after":"` + sha + `","repository":{"full_name":"acme/shop"}}`, asks(branch, `{"version":1,"push":{"sha":"`+sha+`"}}`)},
 		"push of a tag":          {"push", `{"ref":"refs/tags/v1","after":"` + sha + `","repository":{"full_name":"acme/shop"}}`, deployments.Delivery{}},

@@ -69,6 +69,7 @@ func (r repository) pullHead(ctx context.Context, number int) (deployments.Head,
 	if pull.GetBase().GetRepo().GetArchived() {
 		head.Skip = skipArchived
 	}
+	head.Binding = head.Skip == skipArchived || head.Skip == skipFork
 	if !commitSHA.MatchString(head.Source.SHA) {
 		return deployments.Head{}, away(ctx, fmt.Errorf("pull request #%d of %s has no commit at its head", number, r))
 	}

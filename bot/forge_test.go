@@ -70,7 +70,7 @@ func TestHeadSkips(t *testing.T) {
 	}
 	for _, d := range w.deliveries() {
 		for _, want := range d.Wants {
-			if want.Origin == origin(number) && want.Skip != skipFork {
+			if want.Origin == origin(number) && !want.Source.Fork {
 				t.Errorf("%s of a fork wants %+v", d.Event, want)
 			}
 		}

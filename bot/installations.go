@@ -74,6 +74,11 @@ func (in *installations) client(ctx context.Context, repo string) (*github.Clien
 	if err != nil {
 		return nil, err
 	}
+	return in.clientOf(id)
+}
+
+// clientOf returns the one for an installation.
+func (in *installations) clientOf(id int64) (*github.Client, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if c := in.clients[id]; c != nil {

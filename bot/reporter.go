@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -12,28 +13,32 @@ import (
 // Report implements [deployments.Reporter]: it keeps the one comment of a pull request at what the record says. A comment that somebody deleted is
 // written anew; a text that is there already is not written again. Where the pull request is gone or the App may not write, the comment is lost
 // and that is no error.
-func (b *Bot) Report(ctx context.Context, r deployments.PendingReport) (int64, error) {
+func (b *Bot) Report(ctx context.Context, r deployments.PendingReport) (json.RawMessage, error) {
 	ctx, cancel := within(ctx, b.config.callTime)
 	defer cancel()
 	e := r.Environment
 	if e.Origin.Repo == "" || e.Origin.PullRequest == 0 {
-		return 0, nil
+		return nil, nil
+	}
+	n, err := notesOf(e)
+	if err != nil {
+		return nil, err
 	}
 	view := view{PendingReport: r, url: b.config.PreviewURL, now: b.config.Now()}
 	body := view.render()
 	if body == "" {
-		return e.CommentID, nil
+		return nil, nil
 	}
 	body += "\n\n" + marker(e)
-	id, err := b.show(ctx, e, body, view.worthAComment())
+	n.Comment, err = b.show(ctx, e, n.Comment, body, view.worthAComment())
 	if forbidden(err) {
 		b.lose("the comment", e.Origin.Repo, err)
-		return e.CommentID, nil
+		err = nil
 	}
 	if err != nil {
-		return e.CommentID, fmt.Errorf("report %s: %w", e.Name, err)
+		err = fmt.Errorf("report %s: %w", e.Name, err)
 	}
-	return id, nil
+	return n.encode(), err
 }
 
 // marker is hidden in the comment of an environment, and finds it again where its number was lost.
@@ -41,23 +46,23 @@ func marker(e deployments.Environment) string {
 	return fmt.Sprintf("<!-- vitrine:preview:%s -->", e.Name)
 }
 
-// show brings the environment's comment to body and returns its number. fresh lets it write a first one; one that somebody deleted is written
+// show brings the environment's comment to body and returns its number; known is the one that it had, 0 for none. fresh lets it write a first one; one that somebody deleted is written
 // anew in any case. Before a comment is written it is looked for: GitHub may have taken one and its answer been lost.
-func (b *Bot) show(ctx context.Context, e deployments.Environment, body string, fresh bool) (int64, error) {
+func (b *Bot) show(ctx context.Context, e deployments.Environment, known int64, body string, fresh bool) (int64, error) {
 	r, err := b.repository(ctx, e.Origin.Repo)
 	if err != nil {
-		return 0, err
+		return known, err
 	}
-	if e.CommentID != 0 {
-		err := b.bring(ctx, r, e.CommentID, body)
+	if known != 0 {
+		err := b.bring(ctx, r, known, body)
 		if !gone(err) {
-			return e.CommentID, err
+			return known, err
 		}
-		b.forget(e.CommentID)
+		b.forget(known)
 	}
 	there, err := r.ownComment(ctx, e.Origin.PullRequest, marker(e), time.Time{})
 	if err != nil {
-		return 0, err
+		return known, err
 	}
 	if id := there.GetID(); id != 0 {
 		if there.GetBody() == body {
@@ -65,14 +70,15 @@ func (b *Bot) show(ctx context.Context, e deployments.Environment, body string, 
 		}
 		return id, b.bring(ctx, r, id, body)
 	}
-	if !fresh && e.CommentID == 0 {
+	if !fresh && known == 0 {
 		return 0, nil
 	}
 	id, err := r.createComment(ctx, e.Origin.PullRequest, body)
-	if err == nil {
-		b.remember(id, body)
+	if err != nil {
+		return known, err
 	}
-	return id, err
+	b.remember(id, body)
+	return id, nil
 }
 
 // bring edits a comment unless it has the text already. One that is gone is an error that says so; see gone.

@@ -14,16 +14,22 @@ import (
 // report brings a state to the pull request, with the comment that the one before left.
 func (w *world) report(r deployments.PendingReport) int64 {
 	w.t.Helper()
-	id, err := w.bot.Report(w.t.Context(), r)
+	text, err := w.bot.Report(w.t.Context(), r)
 	w.must(err)
-	return id
+	n, err := notesOf(deployments.Environment{Notes: text})
+	w.must(err)
+	if text == nil {
+		n, err = notesOf(r.Environment)
+		w.must(err)
+	}
+	return n.Comment
 }
 
 // reportOf is one of the golden reports, of another pull request.
 func reportOf(name string, number int, comment int64) deployments.PendingReport {
 	r := reports()[name]
 	e := environmentOf(number)
-	r.Environment.Name, r.Environment.Origin, r.Environment.CommentID = e.Name, e.Origin, comment
+	r.Environment.Name, r.Environment.Origin, r.Environment.Notes = e.Name, e.Origin, notes{Version: notesVersion, Comment: comment}.encode()
 	return r
 }
 
@@ -166,8 +172,11 @@ func TestReportWaitsForGitHub(t *testing.T) {
 		{func() { w.pass(2 * time.Minute); w.hang() }, waitsForGitHub},
 	} {
 		outage.begin()
-		again, err := w.bot.Report(t.Context(), reportOf("ready", number, id))
+		text, err := w.bot.Report(t.Context(), reportOf("ready", number, id))
 		u := unavailable(t, err, outage.neighbour)
+		n, err := notesOf(deployments.Environment{Notes: text})
+		w.must(err)
+		again := n.Comment
 		if again != id || u.Until.IsZero() != (outage.neighbour == waitsForGitHub) {
 			t.Errorf("comment %d until %s", again, u.Until)
 		}

@@ -78,6 +78,12 @@ func statusOf(err error) int {
 	return 0
 }
 
+// accepted reports whether GitHub has said that it will do what was asked for, which go-github takes for an error.
+func accepted(err error) bool {
+	var later *github.AcceptedError
+	return errors.As(err, &later)
+}
+
 // gone reports whether GitHub says that something is not there (any more).
 func gone(err error) bool {
 	s := statusOf(err)

@@ -10,6 +10,9 @@ import (
 // forgePatience is how long an attempt waits for what the forge says of the head, before it goes on with the commit that the event named.
 const forgePatience = 10 * time.Second
 
+// skipUnfenced is why a fork is not deployed where nothing would keep it from the rest of the network.
+const skipUnfenced = "code from forks runs only behind the server's firewall, which is off"
+
 // errForgeSilent is the cause of a question to the forge that took too long.
 var errForgeSilent = fmt.Errorf("no answer within %s", forgePatience)
 
@@ -22,10 +25,17 @@ func (a *attempt) consult(ctx context.Context) (bool, error) {
 	intent, source, cause := a.env.Resolve(head)
 	if intent == Gone {
 		a.d.Reason = cause
-		if err := a.want(ctx, Want{Origin: a.env.Origin, Intent: Gone, By: ByEvent, Cause: cause}); err != nil {
+		w := Want{Origin: a.env.Origin, Intent: Gone, By: ByEvent, Cause: cause}
+		if head.Open {
+			w.Source, w.Title, w.Skip = source, head.Title, head.Skip
+		}
+		if err := a.want(ctx, w); err != nil {
 			return false, err
 		}
 		return false, fmt.Errorf("%w: %s", ErrSuperseded, cause)
+	}
+	if source.Fork && source.SHA != a.env.Approved {
+		return a.unapproved(ctx, source, head.Title)
 	}
 	if err := a.adopt(ctx, Head{Open: true, Source: source, Title: head.Title}); err != nil {
 		return false, err
@@ -40,11 +50,11 @@ func (a *attempt) consult(ctx context.Context) (bool, error) {
 
 // withoutForge goes on with the commit that the event named, once the forge has been silent for long enough; err is what came of asking it. Git may
 // still answer. It does so once for each generation, which stays due: a late event may have named an old commit, or one of a pull request that was
-// closed. An attempt that another neighbour ended does not count. What an event asks for is never a fork's: those become no want (Want.Skip).
+// closed. An attempt that another neighbour ended does not count. Of a fork only the forge's word counts.
 func (a *attempt) withoutForge(ctx context.Context, err error) (bool, error) {
 	var u *Unavailable
 	source := a.env.Source()
-	if ctx.Err() != nil || !errors.As(err, &u) || source.SHA == "" || a.Now().Before(a.forgeGivenUpAt(a.env.ID)) || !a.firstGuess() {
+	if ctx.Err() != nil || !errors.As(err, &u) || source.SHA == "" || source.Fork || a.Now().Before(a.forgeGivenUpAt(a.env.ID)) || !a.firstGuess() {
 		return false, err
 	}
 	if live, readErr := a.servesAlready(ctx); readErr != nil || live {
@@ -111,6 +121,9 @@ func (c *Controller) head(ctx context.Context, e Environment) (Head, error) {
 	head, err := c.Forge.Head(bounded, e.Origin)
 	if err != nil && ctx.Err() != nil {
 		return head, context.Cause(ctx)
+	}
+	if head.Source.Fork && c.Firewall == nil && head.Skip == "" {
+		head.Skip, head.Binding = skipUnfenced, true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

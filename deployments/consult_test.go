@@ -31,6 +31,7 @@ func TestForgeSilent(t *testing.T) {
 				h.pushed(1, 1)
 				h.settled()
 				h.when("Forge.Head", silence)
+				h.when("Forge.Opened", silence)
 				fetched := h.called("Builder.Fetch")
 				h.pushed(1, 2)
 				h.says(1, deployments.Head{Open: true, Source: commit(1, 3)}) // what it does not say
@@ -47,6 +48,7 @@ func TestForgeSilent(t *testing.T) {
 					t.Errorf("it was built %d times more", n-built)
 				}
 				h.when("Forge.Head", nil)
+				h.when("Forge.Opened", nil)
 				h.settled()
 				h.wantLive(1, 3)
 			})

@@ -76,6 +76,7 @@ type Controller struct {
 	restores  *tasks // by deployment
 	tellings  *tasks // by deployment
 	detouring *tasks // by deployment
+	comparing *tasks // a single one
 
 	mu       sync.Mutex
 	failures map[string]failure  // of work that has no row to count in, by what it is
@@ -86,12 +87,13 @@ type Controller struct {
 	silent   map[int64]time.Time // since when the forge does not say what it has, by environment
 	guessed  map[int64]int64     // the generation that was last deployed without the forge's word, by environment
 
-	liveDoubtful bool                // any live deployment may have stopped
-	stopped      map[int64]time.Time // deployments that have become live or that a container of has ended, and from when on they are looked after
-	starting     map[int64]bool      // environments of which an attempt starts another version
-	incidents    []Incident          // what was heard of containers and not looked at yet
-	lost         bool                // the engine was, since then
-	resumed      map[int64]bool      // deployments whose Condition was taken over from a former process, where there was one
+	recordsDoubtful bool                // the forge may have something open that no record knows, or the other way round
+	liveDoubtful    bool                // any live deployment may have stopped
+	stopped         map[int64]time.Time // deployments that have become live or that a container of has ended, and from when on they are looked after
+	starting        map[int64]bool      // environments of which an attempt starts another version
+	incidents       []Incident          // what was heard of containers and not looked at yet
+	lost            bool                // the engine was, since then
+	resumed         map[int64]bool      // deployments whose Condition was taken over from a former process, where there was one
 
 	watching map[int64]*watched // by environment; only the dispatcher has it
 	detours  map[int64]bool     // deployments of which something has ended and whose backends were not looked at since; only the dispatcher has it
@@ -134,7 +136,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	c.attempts, c.removals, c.pushes = newTasks(base, attemptsAtOnce), newTasks(base, atOnce), newTasks(base, pushesAtOnce)
 	c.reports, c.requests, c.routing, c.restores = newTasks(base, atOnce), newTasks(base, atOnce), newTasks(base, 1), newTasks(base, atOnce)
-	c.tellings, c.detouring = newTasks(base, atOnce), newTasks(base, atOnce)
+	c.tellings, c.detouring, c.comparing = newTasks(base, atOnce), newTasks(base, atOnce), newTasks(base, 1)
 	c.routesFirst(ctx)
 	c.sweep(ctx, true)
 
@@ -143,6 +145,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		"@every 1m":  func() { c.expire(ctx) },
 		"@every 5m":  func() { c.sweep(ctx, false) },
 		"@every 20m": func() { c.keepRemotes(ctx) },
+		"@every 3m":  func() { c.catchUp(ctx) },
 	} {
 		if _, err := schedule.AddFunc(spec, job); err != nil {
 			stop(errShutdown)
@@ -153,11 +156,12 @@ func (c *Controller) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { c.watch(ctx) })
 	watching.Go(func() { c.keepRemotes(ctx) })
+	c.doubtRecords()
 	c.dispatch(ctx)
 	watching.Wait()
 	<-schedule.Stop().Done()
 	stop(errShutdown)
-	for _, t := range []*tasks{c.requests, c.attempts, c.pushes, c.removals, c.routing, c.restores, c.tellings, c.detouring, c.reports} {
+	for _, t := range []*tasks{c.requests, c.attempts, c.pushes, c.removals, c.routing, c.restores, c.tellings, c.detouring, c.comparing, c.reports} {
 		t.wait()
 	}
 	return nil
@@ -176,6 +180,9 @@ func (c *Controller) routesFirst(ctx context.Context) {
 func (c *Controller) Accept(ctx context.Context, d Delivery) error {
 	if _, err := c.Store.Accept(ctx, d); err != nil {
 		return err
+	}
+	if d.Compare {
+		c.doubtRecords()
 	}
 	c.poke()
 	return nil
@@ -229,7 +236,7 @@ func breathe(ctx context.Context, d time.Duration) {
 func (c *Controller) startDue(ctx context.Context) (time.Time, error) {
 	next := soonest(c.Now().Add(time.Minute), c.nextRecall())
 	for _, start := range []func(context.Context) (time.Time, error){
-		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes, c.startRoutes, c.startTellings, c.startDetours, c.startRestores,
+		c.startAttempts, c.startRequests, c.startRemovals, c.startReports, c.startPushes, c.startRoutes, c.startComparison, c.startTellings, c.startDetours, c.startRestores,
 	} {
 		at, err := start(ctx)
 		if err != nil {

@@ -47,8 +47,8 @@ func TestOpened(t *testing.T) {
 		if diff := cmp.Diff([]string{"push 0010001", "host ports are not published", "live: 0010001"}, h.events(1)); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
-		if e := h.env(1); e.Title != "A shop window" || e.CommentID != 1000+e.ID {
-			t.Errorf("title %q, comment %d", e.Title, e.CommentID)
+		if e := h.env(1); e.Title != "A shop window" || string(e.Notes) != fmt.Sprintf(`{"reported":%d}`, e.ID) {
+			t.Errorf("title %q, notes %s", e.Title, e.Notes)
 		}
 		log, err := os.ReadFile(filepath.Join(h.config.LogDir, "shop-pr-1", fmt.Sprintf("%d.log", d.ID)))
 		if want := "built " + commit(1, 1).SHA + "\n"; err != nil || string(log) != want {

@@ -1,6 +1,7 @@
 package deployments
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -19,6 +20,17 @@ type Environment struct {
 	Cause  string // why, in words: "push 3f2a91c", "expired after 168h"
 	Force  bool   // the present generation deploys even where its commit is live already
 	Reset  bool   // the present generation begins with fresh data
+	Fresh  bool   // the present generation builds without a cache, on bases that are pulled anew
+	// Skipped is the rule that keeps it from being deployed, in words; empty for none. Its Intent is Gone then.
+	Skipped string
+
+	// Approved is the commit of a fork that somebody who may write has approved; empty for none. No other commit of a fork runs.
+	Approved string
+	// Held is the fork's commit that waits for approval; empty for none. What is live stays so meanwhile.
+	Held string
+	// Seen is the head that was heard of last, and SeenAt when that became the head, at the latest. An approval that is older than that is for another one.
+	Seen   string
+	SeenAt time.Time
 
 	// Generation grows with every change of what is wanted. Observed is the last one that was settled; work is due while it is behind.
 	Generation int64
@@ -28,12 +40,14 @@ type Environment struct {
 	Failed  bool  // the observed generation ended in a user's fault
 	Expires time.Time
 	TTL     time.Duration // by its own .vitrine.yml; 0 for the server's
+	Pinned  bool          // it does not expire
 
 	Failures  int       // attempts of this generation that ended in a fault of ours
 	NotBefore time.Time // the next attempt starts no earlier
 	Waiting   string    // what the next attempt waits for, in words; empty when it waits for nothing
 
-	CommentID int64 // the forge's number of the one comment; 0 for none
+	// Notes are what the Reporter has written down of what people are shown, in its own encoding; nil for none.
+	Notes     json.RawMessage
 	CreatedAt time.Time
 }
 

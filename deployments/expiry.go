@@ -13,6 +13,9 @@ func (l Lifetime) expiryAfter(e Environment, w Want, now time.Time) time.Time {
 	if e.Origin.PullRequest == 0 && e.Origin.Branch != "" {
 		return time.Time{}
 	}
+	if w.Pin != nil && !*w.Pin {
+		return later(e.Expires, now.Add(l.of(e)))
+	}
 	if w.Extend > 0 {
 		from := e.Expires
 		if from.Before(now) {

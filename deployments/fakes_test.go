@@ -156,6 +156,26 @@ func (w *world) Remote(ctx context.Context, repo string) (deployments.Remote, er
 	return deployments.Remote{URL: "https://forge.test/" + repo}, w.call(ctx, "Forge.Remote", repo)
 }
 
+// Opened implements [deployments.Forge]: what the forge says is open.
+func (w *world) Opened(ctx context.Context) ([]deployments.Opened, error) {
+	if err := w.call(ctx, "Forge.Opened", ""); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o := deployments.Opened{Repo: "acme/shop"}
+	for n := range w.heads {
+		var number int
+		if _, scanErr := fmt.Sscanf(n, "acme/shop#%d", &number); scanErr == nil && w.heads[n].Open {
+			o.Heads = append(o.Heads, deployments.OpenHead{Origin: pull(number), Source: w.heads[n].Source, Title: w.heads[n].Title})
+		}
+	}
+	return []deployments.Opened{o}, nil
+}
+
+// Redeliver implements [deployments.Forge].
+func (w *world) Redeliver(ctx context.Context) error { return w.call(ctx, "Forge.Redeliver", "") }
+
 // A clerk resolves a request as its payload says, which is a Resolution in JSON.
 type clerk struct{ *world }
 
@@ -180,7 +200,7 @@ func (w clerk) Answer(ctx context.Context, r deployments.Request) error {
 }
 
 // Report implements [deployments.Reporter].
-func (w *world) Report(ctx context.Context, r deployments.PendingReport) (int64, error) {
+func (w *world) Report(ctx context.Context, r deployments.PendingReport) (json.RawMessage, error) {
 	w.mu.Lock()
 	began := time.Now()
 	w.mu.Unlock()
@@ -188,7 +208,7 @@ func (w *world) Report(ctx context.Context, r deployments.PendingReport) (int64,
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reports = append(w.reports, reported{r, began})
-	return 1000 + r.Environment.ID, err
+	return fmt.Appendf(nil, `{"reported":%d}`, r.Environment.ID), err
 }
 
 // Fetch implements [deployments.Builder].

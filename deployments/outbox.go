@@ -40,16 +40,16 @@ func (c *Controller) report(ctx context.Context, p PendingReport) {
 	c.mu.Lock()
 	c.reported[p.Environment.ID] = c.Now()
 	c.mu.Unlock()
-	comment, err := c.Reporter.Report(ctx, p)
+	notes, err := c.Reporter.Report(ctx, p)
 	if err == nil {
-		err = c.Store.Reported(ctx, p.Environment.ID, p.Change, comment)
+		err = c.Store.Reported(ctx, p.Environment.ID, p.Change, notes)
 	}
 	if err == nil || ctx.Err() != nil {
 		return
 	}
 	c.Log.Warn("report", "environment", p.Environment.Name, "error", err)
 	until := retryAt(c.Now(), p.Failures, err)
-	if err := c.Store.PostponeReport(ctx, p.Environment.ID, until); err != nil {
+	if err := c.Store.PostponeReport(ctx, p.Environment.ID, until, notes); err != nil {
 		c.Log.Error("postpone a report", "environment", p.Environment.Name, "error", err)
 	}
 	c.recall(until)

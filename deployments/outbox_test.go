@@ -240,7 +240,7 @@ func (h *house) wantReported(p int) {
 	h.t.Helper()
 	want := h.env(p)
 	got := h.lastReport(fmt.Sprintf("shop-pr-%d", p)).Environment
-	want.CommentID = got.CommentID // the first report does not know it
+	want.Notes = got.Notes // the first report does not have them
 	if diff := cmp.Diff(want, got); diff != "" {
 		h.t.Errorf("people see (-want +got):\n%s", diff)
 	}

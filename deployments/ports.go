@@ -2,6 +2,7 @@ package deployments
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/netip"
@@ -52,7 +53,9 @@ type Environments interface {
 	Due(ctx context.Context, now time.Time, limit int) (due []Environment, next time.Time, err error)
 	// Unsettled returns every environment whose generation is above the one observed, due or not, the longest waiting first.
 	Unsettled(ctx context.Context) ([]Environment, error)
-	// Expired returns the environments that are up and whose expiry is before now.
+	// EnvironmentsOf returns every environment of a repository, by the repository's name.
+	EnvironmentsOf(ctx context.Context, repo string) ([]Environment, error)
+	// Expired returns the environments that are up, not pinned, and whose expiry is before now.
 	Expired(ctx context.Context, now time.Time) ([]Environment, error)
 	// HostState says what is known of a host's label ("shop-pr-42").
 	HostState(ctx context.Context, label string) (HostState, error)
@@ -71,6 +74,9 @@ type Attempts interface {
 	// Claim begins an attempt at the environment's present generation: a Deployment in phase Queued with a subnet of its own, a /27 of the pool
 	// that neither another deployment has nor anything of occupied overlaps.
 	Claim(ctx context.Context, environment int64, pool netip.Prefix, occupied []netip.Prefix) (Deployment, error)
+	// Hold ends an attempt whose commit, of a fork, waits for approval: the generation is observed, and what is live stays so. Requests that waited for the
+	// generation have failed.
+	Hold(ctx context.Context, d Deployment) error
 	// Adopt writes what the forge says of the environment now: source, title.
 	Adopt(ctx context.Context, d Deployment, head Head) error
 	// Save writes the deployment's phase, source, images, plan, services and timings.
@@ -124,10 +130,10 @@ type Outbox interface {
 	// Reports returns the first of the environments that changed since they were last reported, and that are not held back until after now, at most
 	// limit.
 	Reports(ctx context.Context, now time.Time, limit int) ([]PendingReport, error)
-	// Reported records that the state numbered change was reported, as the comment with the number given.
-	Reported(ctx context.Context, environment, change, comment int64) error
-	// PostponeReport counts a failure and holds the report back.
-	PostponeReport(ctx context.Context, environment int64, until time.Time) error
+	// Reported records that the state numbered change was reported, and the Reporter's notes; nil leaves those that are there.
+	Reported(ctx context.Context, environment, change int64, notes json.RawMessage) error
+	// PostponeReport counts a failure, holds the report back, and records the notes.
+	PostponeReport(ctx context.Context, environment int64, until time.Time, notes json.RawMessage) error
 	// Unpushed returns the ready deployments, live ones, whose images are not safe in the registry.
 	Unpushed(ctx context.Context) ([]Deployment, error)
 	// Pushed records the digests and the time.
@@ -155,6 +161,25 @@ type Forge interface {
 	Head(ctx context.Context, o Origin) (Head, error)
 	// Remote returns where to fetch a repository from, with a token that is valid for ten minutes at least.
 	Remote(ctx context.Context, repo string) (Remote, error)
+	// Opened returns what is open now in each of the repositories that we serve. One that it could not ask about is not among them, and is in the error, which
+	// may stand beside an answer.
+	Opened(ctx context.Context) ([]Opened, error)
+	// Redeliver has the forge send again what it could not deliver. Calling it often is harmless.
+	Redeliver(ctx context.Context) error
+}
+
+// Opened is what a forge has open of one repository: its pull requests, and the branches that have an environment of their own.
+type Opened struct {
+	Repo  string // "owner/name"
+	Heads []OpenHead
+}
+
+// An OpenHead is an origin that is open, and its head.
+type OpenHead struct {
+	Origin Origin
+	Source Source
+	Title  string    // of a pull request
+	SeenAt time.Time // when Source became the head, at the latest; the zero time for now
 }
 
 // A Head is what a forge says of a pull request or a branch now.
@@ -162,8 +187,10 @@ type Head struct {
 	Open   bool
 	Source Source
 	Title  string
-	// Skip, where not empty, is the rule that keeps it from being deployed: "the pull request comes from a fork".
+	// Skip, where not empty, is the rule that keeps it from being deployed: "only docs/** changed".
 	Skip string
+	// Binding says that nobody can overrule Skip. Others are overruled by hand, until the next commit.
+	Binding bool
 }
 
 // A Remote is a repository that git can fetch from.
@@ -182,8 +209,9 @@ type Clerk interface {
 
 // A Reporter shows people the state of an environment.
 type Reporter interface {
-	// Report brings what people see to r and returns the number of the comment that shows it, 0 where none is called for. Writing twice is harmless.
-	Report(ctx context.Context, r PendingReport) (comment int64, err error)
+	// Report brings what people see to r and returns what it has to know of that the next time, also where it got through in part only. Writing twice is
+	// harmless.
+	Report(ctx context.Context, r PendingReport) (notes json.RawMessage, err error)
 }
 
 // A Builder turns commits into images.
@@ -212,6 +240,7 @@ type BuildRequest struct {
 	Environment string // its name, for the tags
 	Source      Source
 	Dir         string // the checkout
+	Fresh       bool   // no cache is used, and bases are pulled anew
 	Builds      []Build
 	Log         io.Writer // gets the builds' output, lines of several builds mixed, each with its service
 	// Progress is called as builds move on, side by side, with "step 6 of 11".

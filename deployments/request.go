@@ -13,6 +13,21 @@ type Delivery struct {
 	Requests []Request
 	// Withdrawals are repositories that the forge does not let us see any more.
 	Withdrawals []Withdrawal
+	// Renames are repositories that have another name now. They come before everything else of the delivery.
+	Renames []Rename
+	// Compare asks for a comparison of the records with what the forge has open: it lets us see more than before.
+	Compare bool
+}
+
+// Empty reports whether the delivery asks for nothing.
+func (d Delivery) Empty() bool {
+	return len(d.Wants)+len(d.Requests)+len(d.Withdrawals)+len(d.Renames) == 0 && !d.Compare
+}
+
+// A Rename gives everything of a repository to its new name: environments, hosts, history, Variables. Whatever had that name before is of a repository that
+// is not there any more, and gives way.
+type Rename struct {
+	From, To string // "owner/name"; case does not count in From
 }
 
 // A Withdrawal wants every environment of a repository Gone.
@@ -32,9 +47,17 @@ type Want struct {
 	Cause  string
 	Force  bool // raise the generation even where nothing changes
 	Reset  bool // begin with fresh data; with Force
+	Fresh  bool // build without a cache, on bases that are pulled anew; with Force
+	// Approve is the commit of a fork that a person approves; empty for none. With Force.
+	Approve string
+	// Pin keeps the environment from expiring, or ends that; nil leaves it.
+	Pin *bool
+	// SeenAt is when Source became the head, at the latest. The zero time stands for now.
+	SeenAt time.Time
 	// Extend moves the expiry by this much from where it is. Zero leaves the expiry to the rule (a push or a command makes it now + ttl at least).
 	Extend time.Duration
-	// Skip, where not empty, is why nothing is wanted: only an Event is written.
+	// Skip, where not empty, is the rule that keeps it from being deployed; with the intent Gone. An environment is made for it where there is none, so that
+	// the people of the pull request are told.
 	Skip string
 }
 

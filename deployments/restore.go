@@ -125,7 +125,9 @@ func (c *Controller) restore(ctx context.Context, what string, id int64) {
 	}
 	if errors.Is(err, ErrNotFound) {
 		c.Log.Info("something of a live deployment is not there any more", "deployment", id, "error", err)
-		c.outcome(ctx, what, c.redeploy(ctx, d))
+		if err := c.redeploy(ctx, d); c.outcome(ctx, what, err) > 0 && err != nil {
+			c.doubtDeployment(id, c.Now()) // the attempt that is due may find that nothing has to be deployed
+		}
 		return
 	}
 	fault := FaultOf(err)

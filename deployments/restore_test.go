@@ -187,3 +187,22 @@ func TestRestoreOfWhatIsRemoved(t *testing.T) {
 		}
 	})
 }
+
+// What has vanished is deployed again also where an attempt was due meanwhile that found its commit live already.
+func TestVanishedWhileAnAttemptIsDue(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.when("Forge.Head", failingWith(errAway))
+		h.pushed(1, 1)
+		h.until("it is live without the forge's word", func() bool { return h.env(1).Live != 0 })
+		h.mu.Lock()
+		h.there[h.live(1).ID] = "network"
+		h.mu.Unlock()
+		h.ended <- h.live(1).ID
+		h.pass(time.Minute)
+		h.when("Forge.Head", nil)
+		h.settled()
+		h.pass(10 * time.Minute)
+		h.settled()
+		h.wantThere(h.live(1))
+	})
+}

@@ -23,7 +23,8 @@ func TestApply(t *testing.T) {
 	forced := up("a")
 	forced.Force, forced.By = true, ByHand
 	skipped := up("b")
-	skipped.Skip = "a fork"
+	skipped.Intent, skipped.Skip = Gone, "only docs/** changed"
+	pin, unpin := true, false
 
 	for name, test := range map[string]struct {
 		wants      []Want
@@ -43,7 +44,13 @@ func TestApply(t *testing.T) {
 		"a push after /destroy":                {[]Want{up("a"), gone(ByHand), up("b")}, 3, Up, "b"},
 		"an event after the expiry":            {[]Want{up("a"), gone(ByExpiry), up("a")}, 2, Gone, "a"},
 		"/deploy after the expiry":             {[]Want{up("a"), gone(ByExpiry), forced}, 3, Up, "a"},
-		"a skipped one":                        {[]Want{up("a"), skipped}, 1, Up, "a"},
+		"skipped":                              {[]Want{skipped}, 1, Gone, "b"},
+		"skipped twice":                        {[]Want{skipped, skipped}, 1, Gone, "b"},
+		"skipped later":                        {[]Want{up("a"), skipped}, 2, Gone, "b"},
+		"skipped no more":                      {[]Want{skipped, up("b")}, 2, Up, "b"},
+		"skipped after /destroy":               {[]Want{up("b"), gone(ByHand), skipped}, 2, Gone, "b"},
+		"/deploy of what is skipped":           {[]Want{skipped, forced}, 2, Up, "a"},
+		"pinned":                               {[]Want{up("a"), {Origin: pull, Intent: Keep, Pin: &pin}, {Origin: pull, Intent: Keep, Pin: &unpin}}, 1, Up, "a"},
 		"closed while it is destroyed by hand": {[]Want{up("a"), gone(ByHand), gone(ByEvent)}, 2, Gone, "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +116,9 @@ func TestApplyProperties(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	open, fork, closed := Head{Open: true, Source: at("b")}, Head{Open: true, Source: at("b"), Skip: "a fork"}, Head{}
+	open, skip, closed := Head{Open: true, Source: at("b")}, Head{Open: true, Source: at("b"), Skip: "only docs/** changed"}, Head{}
+	never := skip
+	never.Binding = true
 	for name, test := range map[string]struct {
 		intent Intent
 		by     By
@@ -119,12 +128,14 @@ func TestResolve(t *testing.T) {
 	}{
 		"up and open":                      {Up, ByEvent, open, Up, "b"},
 		"up and closed":                    {Up, ByEvent, closed, Gone, "a"},
-		"up and a fork":                    {Up, ByEvent, fork, Gone, "b"},
+		"up and skipped":                   {Up, ByEvent, skip, Gone, "b"},
 		"gone by a late event, but open":   {Gone, ByEvent, open, Up, "b"},
 		"gone and closed":                  {Gone, ByEvent, closed, Gone, "a"},
 		"gone by hand stays gone":          {Gone, ByHand, open, Gone, "a"},
 		"gone by its expiry stays gone":    {Gone, ByExpiry, open, Gone, "a"},
 		"wanted by hand, closed meanwhile": {Up, ByHand, closed, Gone, "a"},
+		"wanted by hand, against a rule":   {Up, ByHand, skip, Up, "b"},
+		"wanted by hand, bindingly not":    {Up, ByHand, never, Gone, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := Environment{Origin: pull, Intent: test.intent, By: test.by, Sources: []Source{at("a")}}

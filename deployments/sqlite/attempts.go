@@ -178,8 +178,12 @@ func (s *Store) Adopt(ctx context.Context, d deployments.Deployment, head deploy
 			after.Title = head.Title
 		}
 		if head.Source.SHA != "" {
+			if before.Origin.Repo != "" {
+				head.Source.Repo = before.Origin.Repo // the repository may have another name by now than when the attempt began
+			}
 			after.Sources = append([]deployments.Source{head.Source}, before.Sources[min(1, len(before.Sources)):]...)
 			stored.Source = head.Source
+			after = after.Adopted(head.Source, t.now)
 		}
 		if err := t.putEnvironment(ctx, before, after); err != nil {
 			return err
@@ -249,7 +253,7 @@ func (s *Store) Switch(
 			return err
 		}
 		after := before
-		after.Live, after.Failed, after.Force, after.Reset = d.ID, false, false, false
+		after.Live, after.Failed, after.Force, after.Reset, after.Fresh = d.ID, false, false, false, false
 		if err := t.conclude(ctx, d, before, after); err != nil {
 			return err
 		}
@@ -330,6 +334,33 @@ func (t *tx) settle(ctx context.Context, d deployments.Deployment) error {
 		return err
 	}
 	return t.log(ctx, after.Origin.Key(), outcome(d))
+}
+
+// Hold implements [deployments.Attempts].
+func (s *Store) Hold(ctx context.Context, d deployments.Deployment) error {
+	err := s.update(ctx, func(t *tx) error {
+		before, stored, err := t.fence(ctx, d.ID)
+		if err != nil {
+			return err
+		}
+		if before.Intent != deployments.Up {
+			return deployments.ErrSuperseded
+		}
+		stored.Phase, stored.Reason, stored.Timings, stored.EndedAt = deployments.Cancelled, d.Reason, d.Timings, t.now
+		if err := t.putDeployment(ctx, stored); err != nil {
+			return err
+		}
+		after := before
+		after.Held, after.Failed, after.Force, after.Reset, after.Fresh = stored.Source.SHA, false, false, false, false
+		if err := t.observeAs(ctx, before, after, deployments.RequestFailed); err != nil {
+			return err
+		}
+		return t.log(ctx, after.Origin.Key(), d.Reason)
+	})
+	if err != nil {
+		return fmt.Errorf("hold deployment %d: %w", d.ID, err)
+	}
+	return nil
 }
 
 // conclude writes what an attempt came to. Its generation is settled, unless the forge has still to say whether it was the right commit.

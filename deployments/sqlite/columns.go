@@ -54,6 +54,21 @@ func (d document) Scan(src any) error {
 	return json.Unmarshal([]byte(text), d.v)
 }
 
+// notes is a column with JSON text that the store does not look into, empty for none.
+type notes struct{ text *json.RawMessage }
+
+func (n notes) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("notes are stored as %T, want text", src)
+	}
+	*n.text = nil
+	if text != "" {
+		*n.text = json.RawMessage(text)
+	}
+	return nil
+}
+
 // A network is a column with a subnet's text, such as "10.213.0.32/27".
 type network struct{ p *netip.Prefix }
 

@@ -8,13 +8,15 @@ import (
 	"vitrine/deployments"
 )
 
-const environmentColumns = `id, name, repo, pull_request, branch, given_name, sources, title, intent, decided_by, cause, force, reset,
-	generation, observed, coalesce(live, 0), failed, expires_at, ttl, failures, not_before, waiting, comment_id, created_at`
+const environmentColumns = `id, name, repo, pull_request, branch, given_name, sources, title, intent, decided_by, cause, force, reset, fresh,
+	skipped, approved, held, seen, seen_at, generation, observed, coalesce(live, 0), failed, expires_at, ttl, pinned, failures, not_before, waiting,
+	notes, created_at`
 
 func scanEnvironment(row row) (e deployments.Environment, err error) {
 	err = row.Scan(&e.ID, &e.Name, &e.Origin.Repo, &e.Origin.PullRequest, &e.Origin.Branch, &e.Origin.Name, document{&e.Sources}, &e.Title,
-		&e.Intent, &e.By, &e.Cause, &e.Force, &e.Reset, &e.Generation, &e.Observed, &e.Live, &e.Failed, instant{&e.Expires}, &e.TTL,
-		&e.Failures, instant{&e.NotBefore}, &e.Waiting, &e.CommentID, instant{&e.CreatedAt})
+		&e.Intent, &e.By, &e.Cause, &e.Force, &e.Reset, &e.Fresh, &e.Skipped, &e.Approved, &e.Held, &e.Seen, instant{&e.SeenAt},
+		&e.Generation, &e.Observed, &e.Live, &e.Failed, instant{&e.Expires}, &e.TTL, &e.Pinned, &e.Failures, instant{&e.NotBefore}, &e.Waiting,
+		notes{&e.Notes}, instant{&e.CreatedAt})
 	return e, err
 }
 
@@ -88,10 +90,22 @@ func (s *Store) Unsettled(ctx context.Context) (list []deployments.Environment, 
 	return list, nil
 }
 
+// EnvironmentsOf implements [deployments.Environments].
+func (s *Store) EnvironmentsOf(ctx context.Context, repo string) (list []deployments.Environment, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		list, err = all(ctx, t, scanEnvironment, `SELECT `+environmentColumns+` FROM environments WHERE repo = ? ORDER BY id`, repo)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the environments of %s: %w", repo, err)
+	}
+	return list, nil
+}
+
 // Expired implements [deployments.Environments].
 func (s *Store) Expired(ctx context.Context, now time.Time) (list []deployments.Environment, err error) {
 	const query = `SELECT ` + environmentColumns + ` FROM environments
-		WHERE intent = 'up' AND expires_at <> 0 AND expires_at < ? ORDER BY expires_at, id`
+		WHERE intent = 'up' AND NOT pinned AND expires_at <> 0 AND expires_at < ? ORDER BY expires_at, id`
 	err = s.view(ctx, func(t *tx) error {
 		list, err = all(ctx, t, scanEnvironment, query, at(now))
 		return err
@@ -155,14 +169,15 @@ func (t *tx) newEnvironment(ctx context.Context, o deployments.Origin) (deployme
 
 // putEnvironment writes what changed between two states of an environment. Its change number grows where people can see the difference.
 func (t *tx) putEnvironment(ctx context.Context, before, after deployments.Environment) error {
-	const update = `UPDATE environments SET sources = ?, title = ?, intent = ?, decided_by = ?, cause = ?, force = ?, reset = ?, generation = ?,
-		observed = ?, live = nullif(?, 0), failed = ?, expires_at = ?, ttl = ?, failures = ?, not_before = ?, waiting = ?, change = change + ?,
+	const update = `UPDATE environments SET sources = ?, title = ?, intent = ?, decided_by = ?, cause = ?, force = ?, reset = ?, fresh = ?,
+		skipped = ?, approved = ?, held = ?, seen = ?, seen_at = ?, generation = ?, observed = ?, live = nullif(?, 0), failed = ?, expires_at = ?,
+		ttl = ?, pinned = ?, failures = ?, not_before = ?, waiting = ?, change = change + ?,
 		raised_at = CASE WHEN generation = observed THEN ? ELSE raised_at END
 		WHERE id = ?`
 	e := after
-	return t.exec(ctx, update, document{e.Sources}, e.Title, e.Intent, e.By, e.Cause, e.Force, e.Reset, e.Generation,
-		e.Observed, e.Live, e.Failed, at(e.Expires), e.TTL, e.Failures, at(e.NotBefore), e.Waiting, shownOf(before) != shownOf(after),
-		at(t.now), e.ID)
+	return t.exec(ctx, update, document{e.Sources}, e.Title, e.Intent, e.By, e.Cause, e.Force, e.Reset, e.Fresh, e.Skipped, e.Approved, e.Held,
+		e.Seen, at(e.SeenAt), e.Generation, e.Observed, e.Live, e.Failed, at(e.Expires), e.TTL, e.Pinned, e.Failures, at(e.NotBefore), e.Waiting,
+		shownOf(before) != shownOf(after), at(t.now), e.ID)
 }
 
 // touch grows the change number of an environment: something that people can see of it is different.
@@ -175,20 +190,29 @@ type shown struct {
 	generation, observed, live int64
 	failed                     bool
 	expires                    int64
-	waiting                    string
+	waiting, held              string
+	pinned                     bool
 	source                     deployments.Source
 }
 
 func shownOf(e deployments.Environment) shown {
-	return shown{e.Generation, e.Observed, e.Live, e.Failed, e.Expires.UnixNano(), e.Waiting, e.Source()}
+	return shown{e.Generation, e.Observed, e.Live, e.Failed, e.Expires.UnixNano(), e.Waiting, e.Held, e.Pinned, e.Source()}
 }
 
 // observe settles the present generation: it writes e, which was before, and ends the requests that waited for it.
 func (t *tx) observe(ctx context.Context, before, e deployments.Environment) error {
+	if e.Failed {
+		return t.observeAs(ctx, before, e, deployments.RequestFailed)
+	}
+	return t.observeAs(ctx, before, e, deployments.RequestSucceeded)
+}
+
+// observeAs is observe, with what the requests that waited for the generation have come to.
+func (t *tx) observeAs(ctx context.Context, before, e deployments.Environment, requests deployments.RequestState) error {
 	e.Observed = e.Generation
 	e.Failures, e.NotBefore, e.Waiting = 0, time.Time{}, ""
 	if err := t.putEnvironment(ctx, before, e); err != nil {
 		return err
 	}
-	return t.settleRequests(ctx, e)
+	return t.settleRequests(ctx, e, requests)
 }

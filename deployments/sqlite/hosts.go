@@ -115,7 +115,7 @@ func (t *tx) reserveBookmark(ctx context.Context, e deployments.Environment) err
 
 // hasBookmark reports whether e is a pull request whose head branch has a host. A fork's branch has none.
 func hasBookmark(e deployments.Environment) bool {
-	return e.Origin.PullRequest != 0 && e.Source().Branch != "" && e.Source().Repo == e.Origin.Repo
+	return e.Origin.PullRequest != 0 && e.Source().Branch != "" && e.Source().Repo == e.Origin.Repo && !e.Source().Fork
 }
 
 // Reserve implements [deployments.Attempts]. It also reserves the host of a pull request's branch.
@@ -179,7 +179,8 @@ func (t *tx) sharedHosts(ctx context.Context, e deployments.Environment) ([]host
 // moves the host), then what is up before what is gone, the tracked branch's own before pull requests, older pull requests before newer ones.
 const byBranch = `SELECT ` + environmentColumns + ` FROM environments
 	WHERE repo = ?1 AND (pull_request = 0 AND branch = ?2
-		OR pull_request > 0 AND json_extract(sources, '$[0].repo') = ?1 AND json_extract(sources, '$[0].branch') = ?2)
+		OR pull_request > 0 AND json_extract(sources, '$[0].repo') = ?1 AND json_extract(sources, '$[0].branch') = ?2
+			AND NOT coalesce(json_extract(sources, '$[0].fork'), 0))
 	ORDER BY live IS NULL, live IS NULL AND intent <> 'up', pull_request LIMIT 1`
 
 // server returns the environment that a host is to serve, which may be gone, or ErrNotFound.

@@ -101,7 +101,7 @@ func TestReserve(t *testing.T) {
 
 func TestAForksBranchHasNoHost(t *testing.T) {
 	f := newFixture(t)
-	f.accept(push(pull(1), deployments.Source{Repo: "eve/shop", Branch: "main", SHA: sha(1)}))
+	f.accept(push(pull(1), deployments.Source{Repo: "acme/shop", Branch: "main", SHA: sha(1), Fork: true}))
 	f.deploy(pull(1))
 	if owner := f.owner("shop-main"); owner != "" {
 		t.Errorf("a fork reserved shop-main for %s", owner)

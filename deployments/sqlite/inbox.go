@@ -17,6 +17,11 @@ func (s *Store) Accept(ctx context.Context, d deployments.Delivery) ([]deploymen
 		if err != nil || !fresh {
 			return err
 		}
+		for _, r := range d.Renames {
+			if err := t.rename(ctx, r); err != nil {
+				return fmt.Errorf("rename %s to %s: %w", r.From, r.To, err)
+			}
+		}
 		if err := t.applyAll(ctx, d.Wants, &raised); err != nil {
 			return err
 		}
@@ -62,12 +67,9 @@ func (t *tx) applyAll(ctx context.Context, wants []deployments.Want, raised *rai
 
 // apply brings what is stored to a want. It makes the environment where one that is to be up is missing.
 func (t *tx) apply(ctx context.Context, w deployments.Want, raised *raise) error {
-	if w.Skip != "" {
-		return t.log(ctx, w.Origin.Key(), "skipped: "+w.Skip)
-	}
 	before, err := t.environmentOf(ctx, w.Origin.Key())
 	if errors.Is(err, deployments.ErrNotFound) {
-		if w.Intent != deployments.Up {
+		if w.Intent != deployments.Up && w.Skip == "" {
 			return nil
 		}
 		before, err = t.newEnvironment(ctx, w.Origin)

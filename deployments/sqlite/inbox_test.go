@@ -20,7 +20,7 @@ func TestAcceptMakesAnEnvironment(t *testing.T) {
 	want := deployments.Environment{
 		ID: 1, Name: "shop-pr-42", Origin: pull(42), Sources: []deployments.Source{commit(1, "login")}, Title: "Show stock",
 		Intent: deployments.Up, By: deployments.ByEvent, Cause: "push 0000001", Generation: 1,
-		Expires: start.Add(lifetime.TTL), CreatedAt: start,
+		Seen: commit(1, "login").SHA, SeenAt: start, Expires: start.Add(lifetime.TTL), CreatedAt: start,
 	}
 	if diff := cmp.Diff([]deployments.Environment{want}, raised); diff != "" {
 		t.Errorf("raised (-want +got):\n%s", diff)
@@ -77,7 +77,7 @@ func TestAcceptIsAllOrNothing(t *testing.T) {
 
 func TestAcceptWants(t *testing.T) {
 	skip := push(pull(1), commit(9, "login"))
-	skip.Skip = "the pull request comes from a fork"
+	skip.Intent, skip.Skip, skip.Cause = deployments.Gone, "only docs/** changed", "skipped: only docs/** changed"
 	again := push(pull(1), commit(1, "login"))
 	again.Force, again.Cause = true, "/deploy by ana"
 	extend := deployments.Want{Origin: pull(1), Intent: deployments.Keep, Extend: 24 * time.Hour, Cause: "/extend 1d by ana"}
@@ -90,12 +90,12 @@ func TestAcceptWants(t *testing.T) {
 		raised     int
 		history    []string
 	}{
-		{"skipped", []deployments.Want{skip}, 0, 0, []string{"skipped: the pull request comes from a fork"}},
+		{"skipped", []deployments.Want{skip}, 1, 1, []string{"skipped: only docs/** changed"}},
 		{"closed, never seen", []deployments.Want{closed(pull(1))}, 0, 0, nil},
 		{"extended, never seen", []deployments.Want{extend}, 0, 0, nil},
 		{"the same commit twice", []deployments.Want{push(pull(1), commit(1, "login")), push(pull(1), commit(1, "login"))}, 1, 1, []string{"push 0000001"}},
-		{"skipped later", []deployments.Want{push(pull(1), commit(1, "login")), skip}, 1, 1,
-			[]string{"push 0000001", "skipped: the pull request comes from a fork"}},
+		{"skipped later", []deployments.Want{push(pull(1), commit(1, "login")), skip}, 2, 1,
+			[]string{"push 0000001", "skipped: only docs/** changed"}},
 		{"two commits", []deployments.Want{push(pull(1), commit(1, "login")), push(pull(1), commit(2, "login"))}, 2, 1,
 			[]string{"push 0000001", "push 0000002"}},
 		{"forced", []deployments.Want{push(pull(1), commit(1, "login")), again}, 2, 1, []string{"push 0000001", "/deploy by ana"}},

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -57,12 +58,12 @@ func (t *tx) complete(ctx context.Context, r *deployments.PendingReport) (err er
 	return err
 }
 
-// Reported implements [deployments.Outbox]. A comment of 0 leaves the number that is known.
-func (s *Store) Reported(ctx context.Context, environment, change, comment int64) error {
+// Reported implements [deployments.Outbox].
+func (s *Store) Reported(ctx context.Context, environment, change int64, notes json.RawMessage) error {
 	const update = `UPDATE environments SET reported = max(reported, ?1), report_failures = 0, report_not_before = 0,
-		comment_id = CASE ?2 WHEN 0 THEN comment_id ELSE ?2 END WHERE id = ?3`
+		notes = CASE ?2 WHEN '' THEN notes ELSE ?2 END WHERE id = ?3`
 	err := s.update(ctx, func(t *tx) error {
-		return t.exec(ctx, update, change, comment, environment)
+		return t.exec(ctx, update, change, string(notes), environment)
 	})
 	if err != nil {
 		return fmt.Errorf("record the report of environment %d: %w", environment, err)
@@ -71,10 +72,11 @@ func (s *Store) Reported(ctx context.Context, environment, change, comment int64
 }
 
 // PostponeReport implements [deployments.Outbox].
-func (s *Store) PostponeReport(ctx context.Context, environment int64, until time.Time) error {
-	const update = `UPDATE environments SET report_failures = report_failures + 1, report_not_before = ? WHERE id = ?`
+func (s *Store) PostponeReport(ctx context.Context, environment int64, until time.Time, notes json.RawMessage) error {
+	const update = `UPDATE environments SET report_failures = report_failures + 1, report_not_before = ?1,
+		notes = CASE ?2 WHEN '' THEN notes ELSE ?2 END WHERE id = ?3`
 	err := s.update(ctx, func(t *tx) error {
-		return t.exec(ctx, update, at(until), environment)
+		return t.exec(ctx, update, at(until), string(notes), environment)
 	})
 	if err != nil {
 		return fmt.Errorf("postpone the report of environment %d: %w", environment, err)

@@ -18,7 +18,7 @@ func (f *fixture) reports() []deployments.PendingReport {
 func (f *fixture) reportAll() {
 	f.Helper()
 	for _, r := range f.reports() {
-		f.ok(f.Reported(f.Context(), r.Environment.ID, r.Change, 7))
+		f.ok(f.Reported(f.Context(), r.Environment.ID, r.Change, []byte(`{"comment":7}`)))
 	}
 }
 
@@ -29,7 +29,7 @@ func TestReports(t *testing.T) {
 	if len(list) != 1 || list[0].Environment.Name != "shop-pr-1" || list[0].Latest != nil || list[0].Live != nil || list[0].Bookmark != "" {
 		t.Fatalf("reports = %+v", list)
 	}
-	f.ok(f.Reported(t.Context(), 1, list[0].Change, 77))
+	f.ok(f.Reported(t.Context(), 1, list[0].Change, []byte(`{"comment":77}`)))
 	if list := f.reports(); len(list) != 0 {
 		t.Errorf("reports after it was reported = %+v", list)
 	}
@@ -37,26 +37,26 @@ func TestReports(t *testing.T) {
 	shown := f.reports()[0]
 	f.accept(push(pull(1), commit(2, "login")))
 	latest := f.claim(pull(1))
-	f.ok(f.Reported(t.Context(), 1, shown.Change, 0)) // what was shown is old by now
+	f.ok(f.Reported(t.Context(), 1, shown.Change, nil)) // what was shown is old by now
 	list = f.reports()
 	if len(list) != 1 || list[0].Latest.ID != latest.ID || list[0].Live.ID != live.ID || list[0].Bookmark != "shop-login" {
 		t.Fatalf("reports = %+v", list)
 	}
-	if id := list[0].Environment.CommentID; id != 77 {
-		t.Errorf("comment = %d, want 77", id)
+	if n := string(list[0].Environment.Notes); n != `{"comment":77}` {
+		t.Errorf("notes = %s", n)
 	}
 }
 
 func TestPostponeReport(t *testing.T) {
 	f := newFixture(t)
 	f.accept(push(pull(1), commit(1, "login")))
-	f.ok(f.PostponeReport(t.Context(), 1, start.Add(time.Minute)))
+	f.ok(f.PostponeReport(t.Context(), 1, start.Add(time.Minute), []byte(`{"comment":8}`)))
 	if list := f.reports(); len(list) != 0 {
 		t.Errorf("reports = %+v, want it held back", list)
 	}
 	f.clock.Add(time.Minute)
-	if list := f.reports(); len(list) != 1 || list[0].Failures != 1 {
-		t.Errorf("reports = %+v, want one with a failure", list)
+	if list := f.reports(); len(list) != 1 || list[0].Failures != 1 || string(list[0].Environment.Notes) != `{"comment":8}` {
+		t.Errorf("reports = %+v, want one with a failure and the notes", list)
 	}
 	f.reportAll()
 	f.accept(push(pull(1), commit(2, "login")))

@@ -47,7 +47,7 @@ func (s *Store) TakenDown(ctx context.Context, environment, generation int64) er
 			return err
 		}
 		after := before
-		after.Failed, after.Force, after.Reset = false, false, false
+		after.Failed, after.Force, after.Reset, after.Fresh = false, false, false, false
 		return t.observe(ctx, before, after)
 	})
 	if err != nil {

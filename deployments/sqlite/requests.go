@@ -73,14 +73,10 @@ func (t *tx) resolve(ctx context.Context, id int64, r deployments.Resolution, ra
 	return t.exec(ctx, update, r.State, r.Reply, awaited.ID, awaited.Generation, id)
 }
 
-// settleRequests ends the requests that waited for what e has observed now. They are to be answered anew.
-func (t *tx) settleRequests(ctx context.Context, e deployments.Environment) error {
+// settleRequests ends, in the state given, the requests that waited for what e has observed now. They are to be answered anew.
+func (t *tx) settleRequests(ctx context.Context, e deployments.Environment, state deployments.RequestState) error {
 	const update = `UPDATE requests SET state = ?, failures = 0, not_before = 0
 		WHERE environment_id = ? AND generation <= ? AND state = 'taken'`
-	state := deployments.RequestSucceeded
-	if e.Failed {
-		state = deployments.RequestFailed
-	}
 	_, err := t.change(ctx, update, state, e.ID, e.Observed)
 	return err
 }

@@ -1,0 +1,112 @@
+package deployments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// comparisonTime bounds a comparison of everything.
+const comparisonTime = 2 * time.Minute
+
+// catchUp makes up for deliveries that did not reach us: those that failed are asked for again, and what the forge has open is compared with the records.
+func (c *Controller) catchUp(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, comparisonTime)
+	defer cancel()
+	c.outcome(ctx, "have missed deliveries sent again", c.Forge.Redeliver(bounded))
+	c.doubtRecords()
+}
+
+// doubtRecords has the records compared with what the forge has open.
+func (c *Controller) doubtRecords() {
+	c.mu.Lock()
+	c.recordsDoubtful = true
+	c.mu.Unlock()
+	c.poke()
+}
+
+// startComparison compares the records with what the forge has open, where they may differ. One that failed is made up for.
+func (c *Controller) startComparison(context.Context) (next time.Time, err error) {
+	const what = "compare the records with the forge"
+	c.mu.Lock()
+	doubtful := c.recordsDoubtful
+	c.mu.Unlock()
+	if !doubtful {
+		return next, nil
+	}
+	if at := c.held(what); !at.IsZero() {
+		return at, nil
+	}
+	c.comparing.start(0, 0, func(ctx context.Context) {
+		c.mu.Lock()
+		c.recordsDoubtful = false
+		c.mu.Unlock()
+		err := c.compare(ctx)
+		c.outcome(ctx, what, err)
+		if err != nil {
+			c.doubtRecords()
+		}
+	}, c.poke)
+	return next, nil
+}
+
+// compare wants what the forge has open and the records do not know, and the end of what the records have and the forge does not have open. Each want has the
+// forge asked again before anything is done, so that an answer that was out of date does no harm.
+func (c *Controller) compare(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, comparisonTime)
+	defer cancel()
+	began := c.Now()
+	opened, err := c.Forge.Opened(bounded)
+	errs := []error{err}
+	for _, o := range opened {
+		environments, err := c.Store.EnvironmentsOf(ctx, o.Repo)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if wants := o.differences(environments, began); len(wants) > 0 {
+			c.Log.Info("the forge and the records differ", "repo", o.Repo, "wants", len(wants))
+			errs = append(errs, c.Accept(ctx, Delivery{Event: "comparison", Wants: wants}))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return away("GitHub", fmt.Errorf("compare what is open with the records: %w", err))
+	}
+	return nil
+}
+
+// differences returns what is to be wanted so that the environments of a repository become those that it has open. asked is when the forge was asked; what
+// was heard of later is left alone.
+func (o Opened) differences(environments []Environment, asked time.Time) (wants []Want) {
+	known := make(map[string]Environment, len(environments))
+	for _, e := range environments {
+		known[e.Origin.Key()] = e
+	}
+	open := make(map[string]bool, len(o.Heads))
+	for _, h := range o.Heads {
+		key := h.Origin.Key()
+		open[key] = true
+		e, ok := known[key]
+		cause := ""
+		switch {
+		case !ok:
+			cause = "found open at " + h.Source.ShortSHA()
+		case e.SeenAt.After(asked):
+		case e.Seen != h.Source.SHA:
+			cause = "found at " + h.Source.ShortSHA()
+		case e.Intent == Gone && e.By == ByEvent && e.Skipped == "":
+			cause = "found open again at " + h.Source.ShortSHA()
+		}
+		if cause != "" {
+			wants = append(wants, Want{Origin: h.Origin, Source: h.Source, Title: h.Title, Intent: Up, By: ByEvent, Cause: cause, SeenAt: h.SeenAt})
+		}
+	}
+	for _, e := range environments {
+		if e.Intent == Up && !open[e.Origin.Key()] && strings.EqualFold(e.Origin.Repo, o.Repo) && !e.SeenAt.After(asked) {
+			wants = append(wants, Want{Origin: e.Origin, Intent: Gone, By: ByEvent, Cause: "found no longer open"})
+		}
+	}
+	return wants
+}
