@@ -15,17 +15,17 @@ const sweepTime = time.Minute
 // sweep compares the records with what is outside, removes what belongs to none, and makes due again what is missing. One part that fails
 // does not keep the others from it. At the start nothing is under way, so what nothing owns can go at once.
 func (c *Controller) sweep(ctx context.Context, start bool) {
-	began := c.Now()
-	for what, part := range map[string]func(context.Context) error{
-		"sweep the engine":   c.sweepRuntime,
-		"sweep the images":   func(ctx context.Context) error { return c.sweepImages(ctx, start) },
-		"sweep the firewall": c.sweepFirewall,
-	} {
+	part := func(what string, of func(context.Context) error) (took time.Duration) {
+		began := c.Now()
 		bounded, cancel := context.WithTimeout(ctx, sweepTime)
-		c.outcome(ctx, what, part(bounded))
-		cancel()
+		defer cancel()
+		c.outcome(ctx, what, of(bounded))
+		return c.Now().Sub(began)
 	}
-	c.Log.Info("swept", "took", c.Now().Sub(began))
+	took := part("sweep the engine", c.sweepRuntime)
+	took += part("sweep the images", func(ctx context.Context) error { return c.sweepImages(ctx, start) })
+	// The firewall is tested now and then, which takes seconds: what others do not wait for comes last.
+	c.Log.Info("swept", "took", took, "firewall", part("sweep the firewall", c.sweepFirewall))
 	c.doubtRoutes()
 }
 

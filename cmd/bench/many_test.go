@@ -11,11 +11,11 @@ import (
 	"vitrine/cmd/bench/world"
 )
 
-const serveLog = `time=2025-01-01T00:00:00.000Z level=INFO msg=swept deployments=3 took=1.5s
+const serveLog = `time=2025-01-01T00:00:00.000Z level=INFO msg=swept deployments=3 took=1.5s firewall=4s
 gc 7 @1.500s 1%: 0.02+1.1+0.01 ms clock, 0.05+0.2/1.0/0.9+0.03 ms cpu, 12->13->6 MB, 13 MB goal, 0 MB stacks, 0 MB globals, 2 P
 time=2025-01-01T00:05:00.000Z level=INFO msg="not swept" took=9s
 gc 8 @121.500s 1%: 0.02+1.1+0.01 ms clock, 0.05+0.2/1.0/0.9+0.03 ms cpu, 14->15->9 MB, 18 MB goal, 0 MB stacks, 0 MB globals, 2 P (forced)
-time=2025-01-01T00:05:00.000Z level=INFO msg=swept took=250ms
+time=2025-01-01T00:05:00.000Z level=INFO msg=swept took=250ms firewall=2ms
 `
 
 func TestLastHeap(t *testing.T) {
@@ -28,7 +28,8 @@ func TestLastHeap(t *testing.T) {
 }
 
 func TestSweeps(t *testing.T) {
-	if diff := cmp.Diff(report.Distribution{1.5, 0.25}, sweeps(serveLog)); diff != "" {
+	took, fence := sweeps(serveLog)
+	if diff := cmp.Diff([]report.Distribution{{1.5, 0.25}, {4, 0.002}}, []report.Distribution{took, fence}); diff != "" {
 		t.Errorf("sweeps (-want +got):\n%s", diff)
 	}
 }
