@@ -215,8 +215,12 @@ func (t *tx) hostState(ctx context.Context, label string) (deployments.HostState
 	if err != nil {
 		return deployments.HostState{}, err
 	}
-	if r, err := t.record(ctx, label); err != nil || r.live() {
+	r, err := t.record(ctx, label)
+	if err != nil || r.live() {
 		return deployments.HostState{Status: deployments.HostReady, Name: r.Identifier}, err
+	}
+	if e.Intent == deployments.Gone && !r.exists() {
+		return deployments.HostState{}, deployments.ErrNotFound // nothing ever answered there
 	}
 	if e.Intent == deployments.Up {
 		if down, detail, err := t.outOf(ctx, e, h); err != nil || down {
@@ -243,6 +247,8 @@ func describe(e deployments.Environment, latest *deployments.Deployment) (deploy
 		return deployments.HostWaiting, e.Waiting
 	case e.Generation > e.Observed:
 		return deployments.HostBuilding, string(deployments.Queued)
+	case e.Held != "":
+		return deployments.HostWaiting, "waits for somebody with write access to approve its code"
 	case e.Failed && latest != nil && latest.Fault != nil:
 		return deployments.HostFailed, latest.Fault.Reason
 	case e.Failed:

@@ -165,6 +165,19 @@ func TestHostState(t *testing.T) {
 			f.accept(push(pull(1), commit(2, "login")))
 			f.deploy(pull(1), "web")
 		}, "api-shop-pr-1", deployments.HostState{Status: deployments.HostExpired, Name: "shop-pr-1", Detail: "the present version has no service here"}},
+		{"skipped", func(f *fixture) {
+			w := closed(pull(1))
+			w.Skip = "only docs/** changed"
+			f.accept(w)
+		}, "shop-pr-1", deployments.HostState{Status: deployments.HostUnknown}},
+		{"held", func(f *fixture) { f.ok(f.Hold(f.Context(), f.claim(pull(1)))) }, "shop-pr-1", deployments.HostState{
+			Status: deployments.HostWaiting, Name: "shop-pr-1", Detail: "waits for somebody with write access to approve its code",
+		}},
+		{"held beside what is live", func(f *fixture) {
+			f.deploy(pull(1))
+			f.accept(push(pull(1), commit(2, "login")))
+			f.ok(f.Hold(f.Context(), f.claim(pull(1))))
+		}, "shop-pr-1", deployments.HostState{Status: deployments.HostReady, Name: "shop-pr-1"}},
 		{"gone", func(f *fixture) { f.deploy(pull(1)); f.down(pull(1)) }, "shop-pr-1",
 			deployments.HostState{Status: deployments.HostExpired, Name: "shop-pr-1", Detail: "pull request closed"}},
 		{"gone, by its branch", func(f *fixture) { f.deploy(pull(1)); f.down(pull(1)) }, "shop-login",
