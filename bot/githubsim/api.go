@@ -3,6 +3,7 @@ package githubsim
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,58 +51,6 @@ func invalidField(resource, field, code, message string) answer {
 	a := invalid("Validation Failed")
 	a.body.(object)["errors"] = []object{{"resource": resource, "field": field, "code": code, "message": message}}
 	return a
-}
-
-// Who may call an endpoint: the App with its JSON web token, or an installation token with one of the permissions (docs.github.com,
-// "Permissions required for GitHub Apps"). Every token has metadata:read.
-const (
-	byApp          = "app"
-	byInstallation = "metadata:read"
-	readPulls      = "pull_requests:read"
-	readContents   = "contents:read"
-	readComments   = "issues:read|pull_requests:read"
-	writeComments  = "issues:write|pull_requests:write"
-)
-
-func (s *Server) apiRoutes() http.Handler {
-	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
-	missing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.respond(w, nil, notFound()) })
-	router.NotFoundHandler, router.MethodNotAllowedHandler = missing, missing
-	for pattern, e := range map[string]struct {
-		need string
-		f    func(*call) answer
-	}{
-		"GET /app":                              {byApp, (*call).getApp},
-		"GET /app/installations":                {byApp, (*call).listInstallations},
-		"GET /app/installations/{installation}": {byApp, (*call).getInstallation},
-		"POST /app/installations/{installation}/access_tokens":                        {byApp, (*call).createToken},
-		"GET /app/hook/deliveries":                                                    {byApp, (*call).listDeliveries},
-		"GET /app/hook/deliveries/{delivery}":                                         {byApp, (*call).getDelivery},
-		"POST /app/hook/deliveries/{delivery}/attempts":                               {byApp, (*call).createAttempt},
-		"GET /repos/{owner}/{repo}/installation":                                      {byApp, (*call).getRepositoryInstallation},
-		"GET /rate_limit":                                                             {byInstallation, (*call).getRateLimit},
-		"GET /installation/repositories":                                              {byInstallation, (*call).listRepositories},
-		"GET /repos/{owner}/{repo}":                                                   {byInstallation, (*call).getRepository},
-		"GET /repos/{owner}/{repo}/collaborators/{login}/permission":                  {byInstallation, (*call).getPermission},
-		"GET /repos/{owner}/{repo}/branches/{branch:.*}":                              {readContents, (*call).getBranch},
-		"GET /repos/{owner}/{repo}/git/ref/{ref:.*}":                                  {readContents, (*call).getRef},
-		"GET /repos/{owner}/{repo}/commits/{ref:.*}":                                  {readContents, (*call).getCommit},
-		"GET /repos/{owner}/{repo}/contents/{path:.*}":                                {readContents, (*call).getContents},
-		"GET /repos/{owner}/{repo}/pulls":                                             {readPulls, (*call).listPulls},
-		"GET /repos/{owner}/{repo}/pulls/{number:[0-9]+}":                             {readPulls, (*call).getPull},
-		"GET /repos/{owner}/{repo}/issues/{number:[0-9]+}/comments":                   {readComments, (*call).listComments},
-		"POST /repos/{owner}/{repo}/issues/{number:[0-9]+}/comments":                  {writeComments, (*call).createComment},
-		"GET /repos/{owner}/{repo}/issues/comments/{comment}":                         {readComments, (*call).getComment},
-		"PATCH /repos/{owner}/{repo}/issues/comments/{comment}":                       {writeComments, (*call).updateComment},
-		"DELETE /repos/{owner}/{repo}/issues/comments/{comment}":                      {writeComments, (*call).removeComment},
-		"GET /repos/{owner}/{repo}/issues/comments/{comment}/reactions":               {readComments, (*call).listReactions},
-		"POST /repos/{owner}/{repo}/issues/comments/{comment}/reactions":              {writeComments, (*call).createReaction},
-		"DELETE /repos/{owner}/{repo}/issues/comments/{comment}/reactions/{reaction}": {writeComments, (*call).deleteReaction},
-	} {
-		method, path, _ := strings.Cut(pattern, " ")
-		router.Handle(apiPrefix+path, s.endpoint(e.need, e.f)).Methods(method)
-	}
-	return router
 }
 
 func (s *Server) endpoint(need string, f func(*call) answer) http.Handler {
@@ -230,7 +179,12 @@ func (c *call) decode(into any, optional bool) *answer {
 	if len(body) == 0 && optional {
 		return nil
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	err = json.Unmarshal(body, into)
+	var mistyped *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &mistyped):
+		return problems{fmt.Sprintf("For 'properties/%s', a %s is not what it takes.", strings.ReplaceAll(mistyped.Field, ".", "/"), mistyped.Value)}.answer()
+	case err != nil:
 		a := fail(http.StatusBadRequest, "Problems parsing JSON")
 		return &a
 	}

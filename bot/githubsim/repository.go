@@ -49,6 +49,7 @@ type repository struct {
 	roles    map[string]string // by lower-case login: "admin", "write", "read"
 	refs     map[string]string // commit by full name of the ref
 	pulls    []*pull           // in the order of their numbers, the first is 1
+	checks   []*checkRun       // oldest first
 	pushedAt time.Time
 }
 

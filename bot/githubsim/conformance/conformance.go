@@ -27,7 +27,7 @@ var description = sync.OnceValues(load)
 
 // Conform returns next with every request and answer below /api/v3/ held against the description; t gets an error for each that does not fit.
 // Where the description is not beside the checkout it returns next, and says so in t's log. An answer that the description does not list is
-// an error unless it is one that GitHub may give to anything: 401, 403, 404, 429 or a 5xx, with a message.
+// an error unless it is one that GitHub may give to anything: 400, 401, 403, 404, 422, 429 or a 5xx, with a message.
 //
 // The returned handler must not be called any more once the test has ended.
 func Conform(t testing.TB, next http.Handler) http.Handler {
@@ -122,7 +122,7 @@ func check(router routers.Router, r *http.Request, body []byte, answer *recorder
 
 func undocumented(answer *recorder) []error {
 	switch s := answer.status; {
-	case s == http.StatusUnauthorized, s == http.StatusForbidden, s == http.StatusNotFound, s == http.StatusTooManyRequests, s >= 500:
+	case s == http.StatusBadRequest, s == http.StatusUnprocessableEntity, s == http.StatusUnauthorized, s == http.StatusForbidden, s == http.StatusNotFound, s == http.StatusTooManyRequests, s >= 500:
 		var body struct{ Message string }
 		if err := json.Unmarshal(answer.body.Bytes(), &body); err != nil || body.Message == "" {
 			return []error{errors.New("the answer is an error without a message")}
@@ -142,6 +142,9 @@ func load() (routers.Router, error) {
 		return nil, fmt.Errorf("read GitHub's description: %w", err)
 	}
 	correct(doc)
+	if err := complete(doc); err != nil {
+		return nil, err
+	}
 	doc.Servers = openapi3.Servers{{URL: apiPrefix}}
 	paths := openapi3.NewPaths()
 	for path, item := range doc.Paths.Map() {
