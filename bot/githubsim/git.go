@@ -3,6 +3,7 @@ package githubsim
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -104,9 +105,7 @@ func (g git) checkBranch(ctx context.Context, branch string) error {
 func (g git) commit(ctx context.Context, dir, branch, from string, by signature, message string, files map[string]string) error {
 	var in bytes.Buffer
 	fmt.Fprintf(&in, "feature done\ncommit refs/heads/%s\n", branch)
-	for _, role := range []string{"author", "committer"} {
-		fmt.Fprintf(&in, "%s %s <%s> %d +0000\n", role, by.Name, by.Email, by.Date.Unix())
-	}
+	by.write(&in)
 	fmt.Fprintf(&in, "data %d\n%s\n", len(message), message)
 	if from != "" {
 		fmt.Fprintf(&in, "from %s\n", from)
@@ -128,12 +127,37 @@ func (g git) commit(ctx context.Context, dir, branch, from string, by signature,
 	return err
 }
 
+// merge writes a commit onto a branch, at the commit into, that joins the commit from to it. It reports false where the two conflict.
+func (g git) merge(ctx context.Context, dir, branch, into, from string, by signature, message string) (bool, error) {
+	out, err := g.run(ctx, dir, nil, "merge-tree", "--write-tree", "--end-of-options", into, from)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var in bytes.Buffer
+	fmt.Fprintf(&in, "feature done\ncommit refs/heads/%s\n", branch)
+	by.write(&in)
+	fmt.Fprintf(&in, "data %d\n%s\nfrom %s\nmerge %s\nM 040000 %s \"\"\ndone\n", len(message), message, into, from, strings.TrimSpace(out))
+	_, err = g.run(ctx, dir, &in, "fast-import", "--quiet")
+	return err == nil, err
+}
+
 func isDotGit(name string) bool { return strings.EqualFold(name, ".git") }
 
 // A signature says who wrote a commit, and when.
 type signature struct {
 	Name, Email string
 	Date        time.Time
+}
+
+// write says who wrote and who committed, as git fast-import reads it.
+func (s signature) write(in *bytes.Buffer) {
+	for _, role := range []string{"author", "committer"} {
+		fmt.Fprintf(in, "%s %s <%s> %d +0000\n", role, s.Name, s.Email, s.Date.Unix())
+	}
 }
 
 // A gitCommit is a commit as git knows it.

@@ -46,11 +46,12 @@ type repository struct {
 	createdAt time.Time
 	push      sync.Mutex // held while refs change, and until what follows from it is done. A fork's is taken before its parent's
 
-	roles    map[string]string // by lower-case login: "admin", "write", "read"
-	refs     map[string]string // commit by full name of the ref
-	pulls    []*pull           // in the order of their numbers, the first is 1
-	checks   []*checkRun       // oldest first
-	pushedAt time.Time
+	roles       map[string]string // by lower-case login: "admin", "write", "read"
+	refs        map[string]string // commit by full name of the ref
+	pulls       []*pull           // in the order of their numbers, the first is 1
+	checks      []*checkRun       // oldest first
+	deployments []*deployment     // oldest first
+	pushedAt    time.Time
 }
 
 func (r *repository) fullName() string { return r.owner.login + "/" + r.name }

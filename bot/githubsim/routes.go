@@ -18,6 +18,8 @@ const (
 	writeComments  = "issues:write|pull_requests:write"
 	readChecks     = "checks:read"
 	writeChecks    = "checks:write"
+	readDeploys    = "deployments:read"
+	writeDeploys   = "deployments:write"
 )
 
 // A route is an endpoint of the REST API.
@@ -64,6 +66,13 @@ func routes() []route {
 		{"GET /repos/{owner}/{repo}/check-runs/{check}", readChecks, (*call).getCheckRun},
 		{"PATCH /repos/{owner}/{repo}/check-runs/{check}", writeChecks, (*call).updateCheckRun},
 		{"GET /repos/{owner}/{repo}/check-runs/{check}/annotations", readChecks, (*call).listAnnotations},
+
+		{"GET /repos/{owner}/{repo}/deployments", readDeploys, (*call).listDeployments},
+		{"POST /repos/{owner}/{repo}/deployments", writeDeploys, (*call).createDeployment},
+		{"GET /repos/{owner}/{repo}/deployments/{deployment}", readDeploys, (*call).getDeployment},
+		{"DELETE /repos/{owner}/{repo}/deployments/{deployment}", writeDeploys, (*call).deleteDeployment},
+		{"GET /repos/{owner}/{repo}/deployments/{deployment}/statuses", readDeploys, (*call).listStatuses},
+		{"POST /repos/{owner}/{repo}/deployments/{deployment}/statuses", writeDeploys, (*call).createStatus},
 	}
 }
 
