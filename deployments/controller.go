@@ -156,7 +156,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { c.watch(ctx) })
 	watching.Go(func() { c.keepRemotes(ctx) })
-	c.doubtRecords()
+	watching.Go(func() { c.catchUp(ctx) })
 	c.dispatch(ctx)
 	watching.Wait()
 	<-schedule.Stop().Done()
