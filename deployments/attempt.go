@@ -76,15 +76,16 @@ func (c *Controller) bringUp(ctx context.Context, e Environment) error {
 	if err != nil {
 		return fmt.Errorf("claim %s: %w", e.Name, err)
 	}
-	// The claim is at the generation of its moment, whose flags and approval count. Where there is another one by now, nothing more can be written.
-	if e, err = c.Store.Environment(ctx, e.ID); err != nil {
-		return err
-	}
 	a := &attempt{Controller: c, env: e, d: d, since: c.Now(),
 		log: c.Log.With("environment", e.Name, "deployment", d.ID, "generation", d.Generation)}
 	a.log.Info("attempt starts", "cause", e.Cause)
 	defer a.letGo()
-	err = a.run(ctx)
+	// The claim is at the generation of its moment, whose flags and approval count. Where there is another one by now, nothing more can be written.
+	claimed, err := c.Store.Environment(ctx, e.ID)
+	if err == nil {
+		a.env = claimed
+		err = a.run(ctx)
+	}
 	if err == nil {
 		return nil
 	}
