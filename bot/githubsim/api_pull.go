@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,40 @@ func (c *call) getPull() answer {
 		return ok(c.s.pullObject(p))
 	}
 	return notFound()
+}
+
+// filesOfPull is how many files GitHub lists of a pull request at most.
+const filesOfPull = 3000
+
+func (c *call) listFiles() answer {
+	c.s.mu.Lock()
+	p := c.pull()
+	if p == nil {
+		c.s.mu.Unlock()
+		return notFound()
+	}
+	base, head := p.baseSHA, p.headSHA
+	c.s.mu.Unlock()
+	changes, err := c.s.git.changedFiles(c.r.Context(), c.repo.dir, base, head)
+	if err != nil {
+		return c.s.failure(err)
+	}
+	changes = changes[:min(len(changes), filesOfPull)]
+	from, to, header := c.window(len(changes))
+	web, api := c.s.webURL(c.repo.fullName()), c.s.apiURL("repos", c.repo.fullName(), "contents")
+	items := make([]object, 0, to-from)
+	for _, f := range changes[from:to] {
+		path := (&url.URL{Path: f.Path}).EscapedPath()
+		o := object{
+			"sha": f.SHA, "filename": f.Path, "status": f.Status, "additions": f.Additions, "deletions": f.Deletions, "changes": f.Additions + f.Deletions,
+			"blob_url": web + "/blob/" + head + "/" + path, "raw_url": web + "/raw/" + head + "/" + path, "contents_url": api + "/" + path + "?ref=" + head,
+		}
+		if f.Before != "" {
+			o["previous_filename"] = f.Before
+		}
+		items = append(items, o)
+	}
+	return answer{status: http.StatusOK, body: items, header: header}
 }
 
 func (c *call) listComments() answer {

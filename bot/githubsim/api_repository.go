@@ -41,7 +41,7 @@ func (c *call) getPermission() answer {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	u := c.s.users[strings.ToLower(c.r.PathValue("login"))]
-	if u == nil {
+	if u == nil || u.kind != "User" {
 		return fail(http.StatusNotFound, c.r.PathValue("login")+" is not a user")
 	}
 	role := c.repo.role(u.login)
@@ -150,8 +150,10 @@ func (c *call) commitObject(sha string) (object, error) {
 	}, nil
 }
 
-// contentLimit is the size from which on GitHub leaves a file's content out of its answer.
-const contentLimit = 1 << 20
+const (
+	contentLimit     = 1 << 20 // the size from which on GitHub leaves a file's content out of its answer
+	contentsInFolder = 1000    // how many files of a folder it lists
+)
 
 func (c *call) getContents() answer {
 	ref := c.r.URL.Query().Get("ref")
@@ -179,9 +181,14 @@ func (c *call) getContents() answer {
 	if err != nil {
 		return c.s.failure(err)
 	}
+	entries = entries[:min(len(entries), contentsInFolder)]
 	items := make([]object, 0, len(entries))
 	for _, e := range entries {
-		items = append(items, c.entryObject(e, ref))
+		o := c.entryObject(e, ref)
+		if o["type"] == "submodule" {
+			o["type"] = "file" // so that older clients understand it, GitHub's description says
+		}
+		items = append(items, o)
 	}
 	return ok(items)
 }

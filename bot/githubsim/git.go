@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -251,6 +252,63 @@ func (g git) diffStat(ctx context.Context, dir, base, head string) (diffStat, er
 		stat.Additions, stat.Deletions, stat.Files = stat.Additions+added, stat.Deletions+deleted, stat.Files+1
 	}
 	return stat, nil
+}
+
+// A fileChange is what happens to a file between two commits.
+type fileChange struct {
+	Status, Path, Before string // added, removed, modified, renamed, changed; Before is the path that a renamed file had
+	SHA                  string // of the file as it is, or was
+	Additions, Deletions int
+}
+
+// changedFiles returns what a branch at head changes since it left base, by path.
+func (g git) changedFiles(ctx context.Context, dir, base, head string) ([]fileChange, error) {
+	out, err := g.run(ctx, dir, nil, "diff", "--raw", "--numstat", "-z", "-M", "--no-abbrev", "--merge-base", "--end-of-options", base, head)
+	if err != nil {
+		return nil, err
+	}
+	statuses := map[string]string{"A": "added", "D": "removed", "M": "modified", "R": "renamed", "T": "changed"}
+	byPath := map[string]*fileChange{}
+	fields := strings.Split(out, "\x00")
+	next := func() (field string) {
+		if len(fields) > 0 {
+			field, fields = fields[0], fields[1:]
+		}
+		return field
+	}
+	for len(fields) > 1 { // what is behind the last NUL is empty
+		if meta := next(); strings.HasPrefix(meta, ":") {
+			f := strings.Fields(meta) // both modes, both objects, the status with how alike a renamed file is
+			if len(f) != 5 {
+				return nil, fmt.Errorf("read what %s changes: %q", head, meta)
+			}
+			change := &fileChange{Status: statuses[f[4][:1]], Path: next(), SHA: f[3]}
+			switch change.Status {
+			case "renamed":
+				change.Before, change.Path = change.Path, next()
+			case "removed":
+				change.SHA = f[2]
+			}
+			byPath[change.Path] = change
+		} else {
+			count := strings.SplitN(meta, "\t", 3)
+			if len(count) == 3 && count[2] == "" { // of a renamed file, both paths follow
+				next()
+				count[2] = next()
+			}
+			if len(count) != 3 || byPath[count[2]] == nil {
+				return nil, fmt.Errorf("read how much %s changes: %q", head, meta)
+			}
+			change := byPath[count[2]]
+			change.Additions, _ = strconv.Atoi(count[0]) // a binary file has "-" here
+			change.Deletions, _ = strconv.Atoi(count[1])
+		}
+	}
+	changes := make([]fileChange, 0, len(byPath))
+	for _, path := range slices.Sorted(maps.Keys(byPath)) {
+		changes = append(changes, *byPath[path])
+	}
+	return changes, nil
 }
 
 // A treeEntry is a file or a folder of a commit.

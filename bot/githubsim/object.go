@@ -80,7 +80,7 @@ func (s *Server) repositoryObject(r *repository) object {
 	api, web := s.apiURL("repos", r.fullName()), s.webURL(r.fullName())
 	o := object{
 		"id": r.id, "node_id": nodeID("Repository", r.id), "name": r.name, "full_name": r.fullName(), "owner": s.userObject(r.owner),
-		"private": r.private, "visibility": visibility, "html_url": web, "url": api, "description": nil, "fork": r.parent != nil,
+		"private": r.private, "visibility": visibility, "html_url": web, "url": api, "description": nil, "fork": r.source() != nil,
 		"created_at": stamp(r.createdAt), "updated_at": stamp(r.pushedAt), "pushed_at": stamp(r.pushedAt), "homepage": nil, "size": 0,
 		"git_url": strings.Replace(web, "http", "git", 1) + ".git", "ssh_url": "git@localhost:" + r.fullName() + ".git", "clone_url": web + ".git",
 		"svn_url": web, "mirror_url": nil, "language": nil, "license": nil, "topics": []string{}, "is_template": false, "allow_forking": true,
@@ -98,8 +98,8 @@ func (s *Server) repositoryObject(r *repository) object {
 func (s *Server) fullRepositoryObject(r *repository) object {
 	o := s.repositoryObject(r)
 	o["subscribers_count"], o["network_count"] = 0, 0
-	if r.parent != nil {
-		o["parent"], o["source"] = s.repositoryObject(r.parent), s.repositoryObject(r.parent)
+	if source := r.source(); source != nil {
+		o["parent"], o["source"] = s.repositoryObject(source), s.repositoryObject(source)
 	}
 	return o
 }
@@ -119,6 +119,10 @@ func (s *Server) pullObject(p *pull) object {
 	} else if p.open {
 		mergeable, mergeState = true, "clean"
 	}
+	labels := make([]object, 0, len(p.labels))
+	for _, l := range p.labels {
+		labels = append(labels, s.labelObject(p.base, l))
+	}
 	link := func(address string) object { return object{"href": address} }
 	return object{
 		"id": p.id, "node_id": nodeID("PullRequest", p.id), "number": p.number, "state": state, "locked": false, "active_lock_reason": nil,
@@ -129,7 +133,7 @@ func (s *Server) pullObject(p *pull) object {
 		"created_at": stamp(p.createdAt), "updated_at": stamp(p.updatedAt), "closed_at": stampOrNull(p.closedAt), "merged_at": mergedAt,
 		"merged": p.mergeSHA != "", "merged_by": mergedBy, "merge_commit_sha": textOrNull(p.mergeSHA),
 		"mergeable": mergeable, "rebaseable": mergeable, "mergeable_state": mergeState, "auto_merge": nil,
-		"assignee": nil, "assignees": []object{}, "requested_reviewers": []object{}, "requested_teams": []object{}, "labels": []object{}, "milestone": nil,
+		"assignee": nil, "assignees": []object{}, "requested_reviewers": []object{}, "requested_teams": []object{}, "labels": labels, "milestone": nil,
 		"head": s.endObject(p.head, p.headRef, p.headSHA), "base": s.endObject(p.base, p.baseRef, p.baseSHA),
 		"_links": object{
 			"self": link(api), "html": link(web), "issue": link(issue), "comments": link(issue + "/comments"), "review_comments": link(api + "/comments"),
@@ -140,9 +144,13 @@ func (s *Server) pullObject(p *pull) object {
 	}
 }
 
-// endObject is one of the two branches of a pull request.
+// endObject is one of the two branches of a pull request. A fork that was deleted leaves its owner behind.
 func (s *Server) endObject(r *repository, ref, sha string) object {
-	return object{"label": r.owner.login + ":" + ref, "ref": ref, "sha": sha, "user": s.userObject(r.owner), "repo": s.repositoryObject(r)}
+	end := object{"label": r.owner.login + ":" + ref, "ref": ref, "sha": sha, "user": s.userObject(r.owner), "repo": nil}
+	if !r.deleted {
+		end["repo"] = s.repositoryObject(r)
+	}
+	return end
 }
 
 func association(r *repository, u *user) string {

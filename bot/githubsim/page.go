@@ -134,8 +134,8 @@ type repositoryView struct {
 // describeRepository is called with mu held.
 func (s *Server) describeRepository(r *repository) repositoryView {
 	v := repositoryView{layout: layout{Title: r.fullName()}, Name: r.fullName(), CloneURL: s.webURL(r.fullName()) + ".git", Private: r.private}
-	if r.parent != nil {
-		v.Fork = r.parent.fullName()
+	if source := r.source(); source != nil {
+		v.Fork = source.fullName()
 	}
 	for ref := range r.refs {
 		if branch, ok := strings.CutPrefix(ref, branchPrefix); ok {

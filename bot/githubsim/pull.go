@@ -21,24 +21,26 @@ type PullRequest struct {
 
 	Number  int
 	HeadSHA string
+	Labels  []string
 	Open    bool
 	Merged  bool
 }
 
-// A pull's first block never changes; the rest is guarded by Server.mu.
+// A pull's first block never changes; the rest is guarded by Server.mu, and baseRef changes only while the base's push lock is held too.
 type pull struct {
 	id        int64
 	number    int
 	base      *repository
-	head      *repository
+	head      *repository // may be deleted
 	headRef   string
-	baseRef   string
-	title     string
 	body      string
 	author    *user
-	draft     bool
 	createdAt time.Time
 
+	baseRef          string
+	title            string
+	draft            bool
+	labels           []*label
 	headSHA, baseSHA string
 	stat             diffStat
 	open             bool
@@ -270,8 +272,12 @@ func (s *Server) PullRequest(fullName string, number int) (PullRequest, error) {
 	if p.head != p.base {
 		head = p.head.owner.login + ":" + p.headRef
 	}
+	var labels []string
+	for _, l := range p.labels {
+		labels = append(labels, l.name)
+	}
 	return PullRequest{
-		Repository: p.base.fullName(), Head: head, Base: p.baseRef, Title: p.title, Body: p.body, Author: p.author.login, Draft: p.draft,
+		Repository: p.base.fullName(), Labels: labels, Head: head, Base: p.baseRef, Title: p.title, Body: p.body, Author: p.author.login, Draft: p.draft,
 		Number: p.number, HeadSHA: p.headSHA, Open: p.open, Merged: p.mergeSHA != "",
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -51,7 +52,17 @@ type repository struct {
 	pulls       []*pull           // in the order of their numbers, the first is 1
 	checks      []*checkRun       // oldest first
 	deployments []*deployment     // oldest first
+	labels      []*label
 	pushedAt    time.Time
+	deleted     bool
+}
+
+// source returns what a repository is a fork of, nil where it is none or that was deleted. Call it with mu held.
+func (r *repository) source() *repository {
+	if r.parent == nil || r.parent.deleted {
+		return nil
+	}
+	return r.parent
 }
 
 func (r *repository) fullName() string { return r.owner.login + "/" + r.name }
@@ -68,6 +79,21 @@ func (s *Server) CreateUser(login, password string) error {
 	}
 	s.users[strings.ToLower(login)] = &user{id: s.nextID(), login: login, password: password, kind: "User"}
 	return nil
+}
+
+// CreateBot makes the account of another App, which opens pull requests as "<slug>[bot]", and returns that login.
+func (s *Server) CreateBot(slug string) (string, error) {
+	if !loginPattern.MatchString(slug) {
+		return "", fmt.Errorf("%q cannot be the slug of an App", slug)
+	}
+	login := slug + "[bot]"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users[strings.ToLower(login)] != nil {
+		return "", fmt.Errorf("the account %s is there already", login)
+	}
+	s.users[strings.ToLower(login)] = &user{id: s.nextID(), login: login, kind: "Bot"}
+	return login, nil
 }
 
 // CreateRepository makes "owner/name" with one commit of the files (contents by path) on the branch main, and installs the App in the owner's
@@ -144,15 +170,43 @@ func (s *Server) addRepository(fullName string, private bool, parent *repository
 		owner = &user{id: s.nextID(), login: login, kind: "Organization"}
 		s.users[strings.ToLower(login)] = owner
 	}
-	now := s.time()
+	now, id := s.time(), s.nextID()
 	r := &repository{
-		id: s.nextID(), owner: owner, name: name, private: private, parent: parent, createdAt: now, pushedAt: now,
-		dir:   filepath.Join(s.dir, strings.ToLower(login), strings.ToLower(name)+".git"),
+		id: id, owner: owner, name: name, private: private, parent: parent, createdAt: now, pushedAt: now,
+		dir:   filepath.Join(s.dir, strconv.FormatInt(id, 10)+".git"),
 		roles: map[string]string{strings.ToLower(login): "admin"},
 		refs:  map[string]string{},
 	}
 	s.repositories[strings.ToLower(fullName)] = r
 	return r, nil
+}
+
+// DeleteRepository deletes a repository in the name of somebody with admin access. Open pull requests from it, being a fork, stay open at the
+// commit where they are; its own forks stay.
+func (s *Server) DeleteRepository(fullName, login string) error {
+	r, err := s.repository(fullName)
+	if err != nil {
+		return err
+	}
+	by, err := s.user(login)
+	if err != nil {
+		return err
+	}
+	r.push.Lock()
+	defer r.push.Unlock()
+	s.mu.Lock()
+	if r.role(by.login) != "admin" {
+		s.mu.Unlock()
+		return fmt.Errorf("%s may not delete %s", login, fullName)
+	}
+	s.emit(r, by, "repository", "deleted", object{})
+	delete(s.repositories, strings.ToLower(r.fullName()))
+	r.deleted, r.refs = true, map[string]string{}
+	s.mu.Unlock()
+	if err := os.RemoveAll(r.dir); err != nil {
+		return fmt.Errorf("delete the repository %s: %w", fullName, err)
+	}
+	return nil
 }
 
 // dropRepository takes a half-made repository away and returns err, with what went wrong meanwhile.

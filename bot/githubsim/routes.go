@@ -49,10 +49,12 @@ func routes() []route {
 		{"GET /repos/{owner}/{repo}/git/ref/{ref:.*}", readContents, (*call).getRef},
 		{"GET /repos/{owner}/{repo}/commits/{ref:.+}/check-runs", readChecks, (*call).listCheckRuns},
 		{"GET /repos/{owner}/{repo}/commits/{ref:.*}", readContents, (*call).getCommit},
+		{"GET /repos/{owner}/{repo}/contents", readContents, (*call).getContents},
 		{"GET /repos/{owner}/{repo}/contents/{path:.*}", readContents, (*call).getContents},
 
 		{"GET /repos/{owner}/{repo}/pulls", readPulls, (*call).listPulls},
 		{"GET /repos/{owner}/{repo}/pulls/{number:[0-9]+}", readPulls, (*call).getPull},
+		{"GET /repos/{owner}/{repo}/pulls/{number:[0-9]+}/files", readPulls, (*call).listFiles},
 		{"GET /repos/{owner}/{repo}/issues/{number:[0-9]+}/comments", readComments, (*call).listComments},
 		{"POST /repos/{owner}/{repo}/issues/{number:[0-9]+}/comments", writeComments, (*call).createComment},
 		{"GET /repos/{owner}/{repo}/issues/comments/{comment}", readComments, (*call).getComment},

@@ -290,7 +290,7 @@ func missing(t *testing.T, path string, recorded, ours any, left []string) {
 		t.Errorf("%s is %T, recorded is an object", path, ours)
 		return
 	}
-	never := []string{"organization", "custom_properties", "labels", "assignee", "milestone", "requested_reviewers", "permissions"}
+	never := []string{"organization", "custom_properties", "assignee", "milestone", "requested_reviewers", "permissions"}
 	for field, value := range theirs {
 		if slices.Contains(never, field) || slices.Contains(left, field) {
 			continue

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -149,6 +150,11 @@ func load() (routers.Router, error) {
 	paths := openapi3.NewPaths()
 	for path, item := range doc.Paths.Map() {
 		paths.Set(multiSegment(path, item), item)
+		// A folder of files may be the root, which has no path of its own.
+		if parent, found := strings.CutSuffix(path, "/{path}"); found {
+			paths.Set(parent, without(item, "path"))
+			paths.Set(parent+"/", without(item, "path"))
+		}
 	}
 	doc.Paths = paths
 	router, err := gorillamux.NewRouter(doc)
@@ -159,16 +165,31 @@ func load() (routers.Router, error) {
 }
 
 // correct mends where the description demands what GitHub does not do: the account of a listed installation is a user or an enterprise, as it
-// is for a single installation, and cannot be both.
+// is for a single installation, and cannot be both; and a pull request outlives the fork that it came from (rest-api-description#1811).
 func correct(doc *openapi3.T) {
-	item := doc.Paths.Value("/app/installations")
-	if item == nil || item.Get == nil {
-		return
+	if item := doc.Paths.Value("/app/installations"); item != nil && item.Get != nil {
+		content := item.Get.Responses.Status(http.StatusOK).Value.Content.Get("application/json")
+		if account := content.Schema.Value.Items.Value.Properties["account"]; account != nil && len(account.Value.AllOf) > 1 {
+			account.Value.AnyOf, account.Value.AllOf = account.Value.AllOf, nil
+		}
 	}
-	content := item.Get.Responses.Status(http.StatusOK).Value.Content.Get("application/json")
-	if account := content.Schema.Value.Items.Value.Properties["account"]; account != nil && len(account.Value.AllOf) > 1 {
-		account.Value.AnyOf, account.Value.AllOf = account.Value.AllOf, nil
+	gone := doc.Components.Schemas["nullable-repository"]
+	for _, name := range []string{"pull-request", "pull-request-simple"} {
+		if pull := doc.Components.Schemas[name]; pull != nil && gone != nil {
+			pull.Value.Properties["head"].Value.Properties["repo"] = gone
+		}
 	}
+}
+
+// without returns an endpoint as it is where a parameter of the path is left out.
+func without(item *openapi3.PathItem, name string) *openapi3.PathItem {
+	left := *item
+	get := *item.Get
+	get.Parameters = slices.DeleteFunc(slices.Clone(get.Parameters), func(p *openapi3.ParameterRef) bool {
+		return p.Value.In == openapi3.ParameterInPath && p.Value.Name == name
+	})
+	left.Get = &get
+	return &left
 }
 
 // multiSegment marks the parameters that may hold slashes, as the description does with an extension, in the way that the router reads.
