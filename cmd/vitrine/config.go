@@ -138,8 +138,23 @@ func (s *settings) registry() registry.Config {
 	return c
 }
 
-// app reports which settings of the GitHub App are missing, and returns its private key.
+// errNoApp is returned where no GitHub App is configured, and none was registered in the browser.
+var errNoApp = errors.New("no GitHub App is configured: `vitrine serve` says where to register one")
+
+// app completes the settings of the GitHub App by the one that was registered in the browser, where none of them is there, and returns its private key. It
+// reports which are missing.
 func (s *settings) app() ([]byte, error) {
+	if s.GithubAppID == 0 && s.GithubPrivateKeyFile == "" && s.GithubWebhookSecret == "" {
+		app, there, err := readApp(s.Data)
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		if !there {
+			return nil, errNoApp
+		}
+		s.GithubAppID, s.GithubWebhookSecret = app.ID, app.WebhookSecret
+		return []byte(app.PEM), nil
+	}
 	var missing []string
 	if s.GithubAppID == 0 {
 		missing = append(missing, "github-app-id")
@@ -151,7 +166,7 @@ func (s *settings) app() ([]byte, error) {
 		missing = append(missing, "github-webhook-secret")
 	}
 	if len(missing) > 0 {
-		return nil, &usageError{fmt.Errorf("no GitHub App is configured: set %s (as flag, VITRINE_... variable or in the --config file); "+
+		return nil, &usageError{fmt.Errorf("the GitHub App is configured in part: set %s too (as flag, VITRINE_... variable or in the --config file); "+
 			"README.md, \"A real GitHub App\", says where they come from", strings.Join(missing, ", "))}
 	}
 	key, err := os.ReadFile(s.GithubPrivateKeyFile)

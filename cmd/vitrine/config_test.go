@@ -46,7 +46,7 @@ func TestConfigurationFile(t *testing.T) {
 		command(t, "serve", "--config", path).says(t, exitUsage, "--config", path+": no such file")
 	})
 	t.Run("empty", func(t *testing.T) {
-		command(t, "serve", "--config", writeFile(t, "vitrine.yml", "")).says(t, exitUsage, "no GitHub App is configured")
+		command(t, "serve", "--github-app-id=1", "--config", writeFile(t, "vitrine.yml", "")).says(t, exitUsage, "set github-private-key-file")
 	})
 }
 
@@ -115,8 +115,7 @@ func TestPrecedence(t *testing.T) {
 
 // What serve is not told of its GitHub App is said all at once.
 func TestGithubSettings(t *testing.T) {
-	command(t, "serve").says(t, exitUsage, "no GitHub App is configured: set github-app-id, github-private-key-file, github-webhook-secret (as flag")
-	command(t, "serve", "--github-app-id=1").says(t, exitUsage, "set github-private-key-file, github-webhook-secret (as flag")
+	command(t, "serve", "--github-app-id=1").says(t, exitUsage, "set github-private-key-file, github-webhook-secret too (as flag")
 	app := []string{"serve", "--github-app-id=1", "--github-webhook-secret=secret", "--github-private-key-file"}
 	t.Run("a key file that is not there", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "none.pem")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,7 +16,7 @@ type serveCommand struct {
 // Run serves until ctx is done.
 func (c *serveCommand) Run(ctx context.Context, to console) error {
 	key, err := c.app()
-	if err != nil {
+	if err != nil && !errors.Is(err, errNoApp) {
 		return err
 	}
 	log := logger(to.err, c.LogLevel)
@@ -24,6 +25,14 @@ func (c *serveCommand) Run(ctx context.Context, to console) error {
 		return fmt.Errorf("listen on %s: %w; choose another address with --listen", c.Listen, err)
 	}
 	defer listener.Close()
+	if key == nil {
+		if err := c.setUp(ctx, listener.(*net.TCPListener), to.out, log); err != nil || ctx.Err() != nil {
+			return err
+		}
+		if key, err = c.app(); err != nil {
+			return err
+		}
+	}
 	srv, err := openServer(ctx, c.settings, listener, key, log)
 	if err != nil {
 		return err

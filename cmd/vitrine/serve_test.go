@@ -259,7 +259,7 @@ func TestDoctorWithoutAnEngine(t *testing.T) {
 	o.says(t, exitFailed, "of the checks above went wrong")
 	for _, text := range []string{
 		"engine     wrong: no Docker engine answers at unix://", "start it, or name another with --docker-host",
-		"github     wrong: no GitHub App is configured: set github-app-id",
+		"github     wrong: no GitHub App is configured: `vitrine serve` says where to register one",
 	} {
 		if !strings.Contains(o.out, text) {
 			t.Errorf("the doctor does not say %q:\n%s", text, o.out)

@@ -68,16 +68,25 @@ func TestVariablesStaySecret(t *testing.T) {
 // environmentOf returns the environment of the one container of a deployment.
 func (w *world) environmentOf(deployment int) []string {
 	w.Helper()
-	engine := w.docker()
-	found, err := engine.ContainerList(w.Context(), container.ListOptions{Filters: filters.NewArgs(
-		filters.Arg("label", deploy.LabelInstance+"="+w.instance()), filters.Arg("label", fmt.Sprintf("%s=%d", deploy.LabelDeployment, deployment)))})
-	w.must(err)
+	found := w.containersOf(deployment)
 	if len(found) != 1 {
 		w.Fatalf("deployment %d has %d containers", deployment, len(found))
 	}
-	c, err := engine.ContainerInspect(w.Context(), found[0].ID)
+	c, err := w.docker().ContainerInspect(w.Context(), found[0])
 	w.must(err)
 	return c.Config.Env
+}
+
+// containersOf returns the containers that a deployment has running, by their ID.
+func (w *world) containersOf(deployment int) (ids []string) {
+	w.Helper()
+	found, err := w.docker().ContainerList(w.Context(), container.ListOptions{Filters: filters.NewArgs(
+		filters.Arg("label", deploy.LabelInstance+"="+w.instance()), filters.Arg("label", fmt.Sprintf("%s=%d", deploy.LabelDeployment, deployment)))})
+	w.must(err)
+	for _, c := range found {
+		ids = append(ids, c.ID)
+	}
+	return ids
 }
 
 // shownNowhere looks for secrets in the comments of two pull requests, in what serve logged, and in every file of its data folder, also those of what

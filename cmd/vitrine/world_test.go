@@ -120,10 +120,15 @@ func (w *world) openGithub() {
 	w.Cleanup(server.Close)
 	w.web = server.URL
 	var err error
-	w.github, err = sample.NewGithub(w.web, w.TempDir(), fmt.Sprintf("http://127.0.0.1:%d/webhooks/github", w.port), "secret")
+	w.github, err = sample.NewGithub(w.web, w.TempDir(), w.webhookURL(), "secret")
 	w.must(err)
 	w.Cleanup(func() { w.must(w.github.Close()) })
 	handler = conformance.Conform(w.T, w.github)
+}
+
+// webhookURL is where GitHub sends webhooks.
+func (w *world) webhookURL() string {
+	return fmt.Sprintf("http://127.0.0.1:%d%s", w.port, bot.WebhookPath)
 }
 
 // start starts serve and waits until it answers.
