@@ -94,7 +94,7 @@ const SetupPath = "/setup"
 
 // SuggestName returns a name for the App of a server with the domain. It has to be one of its own on all of GitHub.
 func SuggestName(domain string) string {
-	return strings.TrimRight(string([]rune("Vitrine "+domain)[:min(maxAppName, len([]rune("Vitrine "+domain)))]), " .-")
+	return strings.TrimRight(string([]rune("Vitrine " + domain)[:min(maxAppName, len([]rune("Vitrine "+domain)))]), " .-")
 }
 
 // Exchange takes the code that the browser came back with. GitHub gives an App's secrets for it, once. A code that GitHub does not take is an ErrCode.
