@@ -1,6 +1,7 @@
 package deployments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,10 @@ func (c *Controller) compare(ctx context.Context) error {
 	began := c.Now()
 	opened, err := c.Forge.Opened(bounded)
 	errs := []error{err}
+	if err == nil {
+		unlisted, err := c.unlisted(ctx, opened)
+		opened, errs = append(opened, unlisted...), append(errs, err)
+	}
 	for _, o := range opened {
 		environments, err := c.Store.EnvironmentsOf(ctx, o.Repo)
 		if err != nil {
@@ -75,6 +80,32 @@ func (c *Controller) compare(ctx context.Context) error {
 		return away("GitHub", fmt.Errorf("compare what is open with the records: %w", err))
 	}
 	return nil
+}
+
+// unlisted returns the repositories that something is live of and that a complete answer does not have any more. An answer that has none at all is not
+// believed.
+func (c *Controller) unlisted(ctx context.Context, opened []Opened) (unlisted []Opened, err error) {
+	owned, err := c.Store.Owned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listed := make(map[string]bool)
+	for _, o := range opened {
+		listed[strings.ToLower(o.Repo)] = true
+	}
+	for _, d := range owned {
+		repo := d.Source.Repo
+		if d.Phase != Ready || repo == "" || listed[strings.ToLower(repo)] {
+			continue
+		}
+		if len(opened) == 0 {
+			c.Log.Warn("the forge lists no repository at all, though something is live; its answer is not believed", "repo", repo)
+			return nil, nil
+		}
+		listed[strings.ToLower(repo)] = true
+		unlisted = append(unlisted, Opened{Repo: repo, Cause: "the repository is found no longer there"})
+	}
+	return unlisted, nil
 }
 
 // differences returns what is to be wanted so that the environments of a repository become those that it has open. asked is when the forge was asked; what
@@ -104,8 +135,9 @@ func (o Opened) differences(environments []Environment, asked time.Time) (wants 
 		}
 	}
 	for _, e := range environments {
-		if e.Intent == Up && !open[e.Origin.Key()] && strings.EqualFold(e.Origin.Repo, o.Repo) && !e.SeenAt.After(asked) {
-			wants = append(wants, Want{Origin: e.Origin, Intent: Gone, By: ByEvent, Cause: "found no longer open"})
+		unknown := o.BranchesUnknown && e.Origin.PullRequest == 0
+		if e.Intent == Up && !open[e.Origin.Key()] && strings.EqualFold(e.Origin.Repo, o.Repo) && !unknown && !e.SeenAt.After(asked) {
+			wants = append(wants, Want{Origin: e.Origin, Intent: Gone, By: ByEvent, Cause: cmp.Or(o.Cause, "found no longer open")})
 		}
 	}
 	return wants

@@ -68,3 +68,67 @@ func TestComparisonWithoutForge(t *testing.T) {
 		h.until("it is gone", func() bool { return h.env(1).Intent == deployments.Gone })
 	})
 }
+
+// A repository that the forge has taken away without a word is found missing from what it lists. One that the list has left out by mistake stays.
+func TestComparisonFindsARepositoryGone(t *testing.T) {
+	inHouse(t, func(h *house) {
+		origin := deployments.Origin{Repo: "acme/gone", PullRequest: 1}
+		source := commit(9, 1)
+		source.Repo = origin.Repo
+		h.mu.Lock()
+		h.heads[origin.Key()] = deployments.Head{Open: true, Source: source}
+		h.mu.Unlock()
+		h.accept(deployments.Want{Origin: origin, Source: source, Intent: deployments.Up, By: deployments.ByEvent, Cause: "opened"})
+		h.settled()
+		env := func() deployments.Environment {
+			e, err := h.store.EnvironmentOf(h.t.Context(), origin.Key())
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			return e
+		}
+		h.pass(10 * time.Minute)
+		h.settled()
+		if e := env(); e.Intent != deployments.Up || e.Live == 0 {
+			h.t.Fatalf("%s, live %d, though the forge says that it is open", e.Intent, e.Live)
+		}
+		h.mu.Lock()
+		h.heads[origin.Key()] = deployments.Head{Cause: "the App is not installed on the repository any more"}
+		h.mu.Unlock()
+		h.until("it is gone", func() bool { return env().Intent == deployments.Gone && env().Live == 0 })
+	})
+}
+
+// A branch whose configuration cannot be read is left alone, and one of a repository that is archived goes for that reason.
+func TestComparisonOfBranches(t *testing.T) {
+	inHouse(t, func(h *house) {
+		branch := deployments.Origin{Repo: "acme/shop", Branch: "main"}
+		source := commit(9, 1)
+		h.mu.Lock()
+		h.heads[branch.Key()] = deployments.Head{Open: true, Source: source}
+		h.opened.BranchesUnknown = true
+		h.mu.Unlock()
+		h.accept(deployments.Want{Origin: branch, Source: source, Intent: deployments.Up, By: deployments.ByEvent, Cause: "push"})
+		h.settled()
+		env := func() deployments.Environment {
+			e, err := h.store.EnvironmentOf(h.t.Context(), branch.Key())
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			return e
+		}
+		generation := env().Generation
+		h.pass(10 * time.Minute)
+		if e := env(); e.Generation != generation {
+			h.t.Errorf("generation %d, was %d: %s", e.Generation, generation, e.Cause)
+		}
+		h.mu.Lock()
+		h.opened = deployments.Opened{Cause: "the repository is archived"}
+		h.heads[branch.Key()] = deployments.Head{}
+		h.mu.Unlock()
+		h.until("it is gone", func() bool { return env().Intent == deployments.Gone })
+		if e := env(); e.Cause != "the repository is archived" {
+			h.t.Errorf("gone for %q", e.Cause)
+		}
+	})
+}

@@ -31,6 +31,7 @@ type world struct {
 	tells  string          // the variable whose value every service prints, when it answers 500 to the first GET /; empty where it answers 200
 
 	heads      map[string]deployments.Head  // what the forge says, by Origin.Key
+	opened     deployments.Opened           // what it says of the repository beside what is open
 	there      map[int64]string             // what a deployment has at the engine: "network" or "containers"
 	states     map[int64]bool               // that are there at the engine
 	jobs       []deployments.JobRun         // init jobs that every stack has
@@ -163,7 +164,8 @@ func (w *world) Opened(ctx context.Context) ([]deployments.Opened, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o := deployments.Opened{Repo: "acme/shop"}
+	o := w.opened
+	o.Repo = "acme/shop"
 	for n := range w.heads {
 		var number int
 		if _, scanErr := fmt.Sscanf(n, "acme/shop#%d", &number); scanErr == nil && w.heads[n].Open {

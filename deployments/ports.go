@@ -172,6 +172,11 @@ type Forge interface {
 type Opened struct {
 	Repo  string // "owner/name"
 	Heads []OpenHead
+	// Cause says why nothing of it is open, where that is because of the repository: "the repository is archived".
+	Cause string
+	// BranchesUnknown says that it could not be found out which branches have an environment of their own: none of them is in Heads, and those that have
+	// one are left alone.
+	BranchesUnknown bool
 }
 
 // An OpenHead is an origin that is open, and its head.
@@ -182,9 +187,14 @@ type OpenHead struct {
 	SeenAt time.Time // when Source became the head, at the latest; the zero time for now
 }
 
+// SkipNothing is the [Head.Skip] of what has nothing that could be deployed. Nobody on the forge is told of it, unless they ask.
+const SkipNothing = "there is nothing to deploy"
+
 // A Head is what a forge says of a pull request or a branch now.
 type Head struct {
-	Open   bool
+	Open bool
+	// Cause says why it is not open, where it is not simply closed: "the branch is not tracked any more".
+	Cause  string
 	Source Source
 	Title  string
 	// Skip, where not empty, is the rule that keeps it from being deployed: "only docs/** changed".

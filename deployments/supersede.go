@@ -83,6 +83,8 @@ func (e Environment) Resolve(h Head) (intent Intent, source Source, cause string
 		return Gone, e.Source(), e.Cause
 	case !h.Open && e.Intent == Gone:
 		return Gone, e.Source(), e.Cause
+	case !h.Open && h.Cause != "":
+		return Gone, e.Source(), h.Cause
 	case !h.Open:
 		return Gone, e.Source(), "no longer open"
 	case h.Skip != "" && (h.Binding || e.By != ByHand):

@@ -119,6 +119,7 @@ func TestResolve(t *testing.T) {
 	open, skip, closed := Head{Open: true, Source: at("b")}, Head{Open: true, Source: at("b"), Skip: "only docs/** changed"}, Head{}
 	never := skip
 	never.Binding = true
+	untracked := Head{Cause: "not tracked any more"}
 	for name, test := range map[string]struct {
 		intent Intent
 		by     By
@@ -136,12 +137,16 @@ func TestResolve(t *testing.T) {
 		"wanted by hand, closed meanwhile": {Up, ByHand, closed, Gone, "a"},
 		"wanted by hand, against a rule":   {Up, ByHand, skip, Up, "b"},
 		"wanted by hand, bindingly not":    {Up, ByHand, never, Gone, "b"},
+		"no longer open for a reason":      {Up, ByEvent, untracked, Gone, "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := Environment{Origin: pull, Intent: test.intent, By: test.by, Sources: []Source{at("a")}}
-			intent, source, _ := e.Resolve(test.head)
+			intent, source, cause := e.Resolve(test.head)
 			if intent != test.want || source.SHA != test.sha {
 				t.Errorf("got %q at %q, want %q at %q", intent, source.SHA, test.want, test.sha)
+			}
+			if test.head.Cause != "" && cause != test.head.Cause {
+				t.Errorf("the cause is %q, want %q", cause, test.head.Cause)
 			}
 		})
 	}
