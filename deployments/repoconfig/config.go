@@ -58,7 +58,7 @@ type PullRequests struct {
 	Drafts *bool    // drafts have one
 	Bots   *bool    // those that a bot opened have one
 	Label  string   // only those with this label have one
-	Paths  []string // only those that change a file which one of these patterns matches have one; none for all
+	Paths  []string // only those that change a file which these patterns match have one; none for all. See PathMatcher
 	Forks  Forks    // what becomes of those from forks
 }
 

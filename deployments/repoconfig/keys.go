@@ -27,8 +27,8 @@ func file() form[Config] {
 			"A folder with an index.html, served as it is.", nil)),
 		entry("branches", patterns, func(c *Config) *[]string { return &c.Branches },
 			"Branches that have a preview of their own, read at the default branch. A star stays within one segment of a name.", []string{}),
-		later(entry("pull_requests", pullRequests(patterns), func(c *Config) *PullRequests { return &c.PullRequests },
-			"Which pull requests have a preview.", nil)),
+		entry("pull_requests", pullRequests(), func(c *Config) *PullRequests { return &c.PullRequests },
+			"Which pull requests have a preview, read at the pull request's own head, and at its base branch where it comes from a fork.", nil),
 		entry("services", named(text{}, service()), func(c *Config) *map[string]Service { return &c.Services },
 			"More about services, by their names. Where one has a port here, exactly those that have one are public.", nil),
 		entry("init", list(0, "a list of jobs, such as [{service: web, run: [bin/migrate]}]", job()), func(c *Config) *[]Job { return &c.Init },
@@ -50,13 +50,15 @@ func file() form[Config] {
 	)
 }
 
-func pullRequests(patterns form[[]string]) form[PullRequests] {
+func pullRequests() form[PullRequests] {
 	label := text{wants: "a label's name, at most 50 characters in one line", match: `^[^\x00-\x1f]{0,50}$`}
 	return object(exclusive{},
 		entry("drafts", boolean(), func(r *PullRequests) **bool { return &r.Drafts }, "Whether drafts have a preview.", true),
 		entry("bots", boolean(), func(r *PullRequests) **bool { return &r.Bots }, "Whether pull requests that a bot opened have one.", false),
 		entry("label", words(label), func(r *PullRequests) *string { return &r.Label }, "Only pull requests with this label have one; all if empty.", ""),
-		entry("paths", patterns, func(r *PullRequests) *[]string { return &r.Paths }, "Only pull requests that change one of these files have one.", []string{}),
+		entry("paths", filePatterns(), func(r *PullRequests) *[]string { return &r.Paths },
+			"Only pull requests that change one of these files have one; all if empty. Patterns are as in .dockerignore: ** is any number of folders, and ! takes out.",
+			[]string{}),
 		entry("forks", oneOf(ForksApprove, ForksNever), func(r *PullRequests) *Forks { return &r.Forks },
 			"Whether pull requests from forks are deployed once somebody with write access approved the commit, or never.", "approve"),
 	)
