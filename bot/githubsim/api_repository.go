@@ -2,6 +2,7 @@ package githubsim
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -68,6 +69,20 @@ func (c *call) getBranch() answer {
 		"name": name, "commit": commit, "_links": object{"self": api, "html": c.s.webURL(c.repo.fullName(), "tree", name)}, "protected": false,
 		"protection": object{"enabled": false}, "protection_url": api + "/protection",
 	})
+}
+
+func (c *call) listBranches() answer {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	items := []object{}
+	for _, ref := range slices.Sorted(maps.Keys(c.repo.refs)) {
+		if name, isBranch := strings.CutPrefix(ref, branchPrefix); isBranch {
+			sha := c.repo.refs[ref]
+			commit := object{"sha": sha, "url": c.s.apiURL("repos", c.repo.fullName(), "commits", sha)}
+			items = append(items, object{"name": name, "commit": commit, "protected": false})
+		}
+	}
+	return c.paginate(items)
 }
 
 // ref returns the commit of a ref by its full name, "" for none.

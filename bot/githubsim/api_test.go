@@ -20,7 +20,7 @@ func TestAppAndInstallations(t *testing.T) {
 	ctx, client := t.Context(), w.app()
 	app, _, err := client.Apps.Get(ctx, "")
 	w.ok(err)
-	if app.GetSlug() != "vitrine" || app.GetID() != testApp || app.GetPermissions().GetIssues() != "write" {
+	if app.GetSlug() != "vitrine" || app.GetOwner().GetLogin() != "acme" || app.GetID() != testApp || app.GetPermissions().GetIssues() != "write" {
 		t.Errorf("the App is %v", app)
 	}
 	list, _, err := client.Apps.ListInstallations(ctx, nil)
@@ -61,6 +61,11 @@ func TestRepositoryEndpoints(t *testing.T) {
 	}
 	branch, _, err := client.Repositories.GetBranch(ctx, "acme", "shop", "feature/stock", 0)
 	w.ok(err)
+	branches, page, err := client.Repositories.ListBranches(ctx, "acme", "shop", &github.BranchListOptions{ListOptions: github.ListOptions{PerPage: 1}})
+	w.ok(err)
+	if len(branches) != 1 || branches[0].GetName() != "feature/stock" || branches[0].GetCommit().GetSHA() != sha || page.NextPage != 2 {
+		t.Errorf("the first branch is %v, and page %d comes next", branches, page.NextPage)
+	}
 	ref, _, err := client.Git.GetRef(ctx, "acme", "shop", "heads/feature/stock")
 	w.ok(err)
 	commit, _, err := client.Repositories.GetCommit(ctx, "acme", "shop", "feature/stock", nil)

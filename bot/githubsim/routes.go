@@ -45,6 +45,7 @@ func routes() []route {
 		{"GET /installation/repositories", byInstallation, (*call).listRepositories},
 		{"GET /repos/{owner}/{repo}", byInstallation, (*call).getRepository},
 		{"GET /repos/{owner}/{repo}/collaborators/{login}/permission", byInstallation, (*call).getPermission},
+		{"GET /repos/{owner}/{repo}/branches", readContents, (*call).listBranches},
 		{"GET /repos/{owner}/{repo}/branches/{branch:.*}", readContents, (*call).getBranch},
 		{"GET /repos/{owner}/{repo}/git/ref/{ref:.*}", readContents, (*call).getRef},
 		{"GET /repos/{owner}/{repo}/commits/{ref:.+}/check-runs", readChecks, (*call).listCheckRuns},

@@ -46,6 +46,7 @@ type Config struct {
 type App struct {
 	ID            int64
 	Slug          string // "vitrine"; it comments as "vitrine[bot]"
+	Owner         string // the login of the account that it is registered in, which need not be there yet; empty for none
 	WebhookURL    string // empty: no webhooks. Only addresses of this machine are delivered to
 	WebhookSecret string
 	PrivateKey    *rsa.PrivateKey   // nil: a key is made

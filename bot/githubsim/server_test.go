@@ -65,7 +65,7 @@ func newWorld(t *testing.T, conform bool) *world {
 	w.Server, err = New(Config{
 		URL: w.url, DataDir: t.TempDir(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: w.now,
 		App: App{
-			ID: testApp, Slug: "vitrine", WebhookURL: receiver.URL + "/webhooks/github", WebhookSecret: testSecret, PrivateKey: key,
+			ID: testApp, Slug: "vitrine", Owner: "acme", WebhookURL: receiver.URL + "/webhooks/github", WebhookSecret: testSecret, PrivateKey: key,
 			Permissions: map[string]string{"contents": "read", "pull_requests": "write", "issues": "write"},
 			Events:      []string{"pull_request", "push", "delete", "issue_comment"},
 		},
@@ -193,7 +193,7 @@ func TestNewRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	right := Config{URL: "http://127.0.0.1:1", DataDir: t.TempDir(), App: App{ID: 1, Slug: "vitrine", PrivateKey: key}}
+	right := Config{URL: "http://127.0.0.1:1", DataDir: t.TempDir(), App: App{ID: 1, Slug: "vitrine", Owner: "acme", PrivateKey: key}}
 	for name, spoil := range map[string]func(*Config){
 		"no URL":          func(c *Config) { c.URL = "" },
 		"a path":          func(c *Config) { c.URL += "/below" },

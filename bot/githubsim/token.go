@@ -109,9 +109,16 @@ func (c *call) getApp() answer {
 
 // appObject is called with mu held.
 func (s *Server) appObject() object {
+	owner := s.users[strings.ToLower(s.app.Owner)]
+	switch {
+	case s.app.Owner == "":
+		owner = s.bot()
+	case owner == nil:
+		owner = &user{login: s.app.Owner, kind: "User"}
+	}
 	return object{
 		"id": s.app.ID, "slug": s.app.Slug, "client_id": "Iv1." + strconv.FormatInt(s.app.ID, 16), "node_id": nodeID("Integration", s.app.ID),
-		"owner": s.userObject(s.bot()), "name": s.app.Slug, "description": nil, "external_url": s.url, "html_url": s.webURL("apps", s.app.Slug),
+		"owner": s.userObject(owner), "name": s.app.Slug, "description": nil, "external_url": s.url, "html_url": s.webURL("apps", s.app.Slug),
 		"created_at": stamp(s.createdAt), "updated_at": stamp(s.createdAt), "permissions": s.app.Permissions, "events": append([]string{}, s.app.Events...),
 	}
 }

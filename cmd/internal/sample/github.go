@@ -12,7 +12,8 @@ import (
 
 // The repository and its people.
 const (
-	Repository = "acme/shop"
+	Owner      = "acme" // has the App, too
+	Repository = Owner + "/shop"
 	Developer  = "ana"      // may write
 	Stranger   = "stranger" // may read
 	Password   = "demo"     // everybody's
@@ -32,13 +33,13 @@ func NewGithub(web, dir, hook, secret string) (*githubsim.Server, error) {
 		return nil, fmt.Errorf("read app.yml: %w", err)
 	}
 	return githubsim.New(githubsim.Config{URL: web, DataDir: dir, App: githubsim.App{
-		ID: App, Slug: "vitrine", WebhookURL: hook, WebhookSecret: secret, Permissions: manifest.Permissions, Events: manifest.Events,
+		ID: App, Slug: "vitrine", Owner: Owner, WebhookURL: hook, WebhookSecret: secret, Permissions: manifest.Permissions, Events: manifest.Events,
 	}})
 }
 
 // Cast makes the people and the repository, which builds on the image base.
 func Cast(ctx context.Context, github *githubsim.Server, base string) error {
-	for _, login := range []string{"acme", Developer, Stranger} {
+	for _, login := range []string{Owner, Developer, Stranger} {
 		if err := github.CreateUser(login, Password); err != nil {
 			return err
 		}
