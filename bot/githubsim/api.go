@@ -85,7 +85,9 @@ func (c *call) admit(need string) *answer {
 		if wrong := c.s.verifyJWT(value); wrong != "" {
 			return refuse(http.StatusUnauthorized, wrong)
 		}
-		return nil
+		c.s.mu.Lock()
+		defer c.s.mu.Unlock()
+		return c.find()
 	case strings.Count(value, ".") == 2 && c.s.verifyJWT(value) == "":
 		return refuse(http.StatusForbidden, "Resource not accessible by integration")
 	}
@@ -97,19 +99,64 @@ func (c *call) admit(need string) *answer {
 	if c.r.URL.Path != apiPrefix+"/rate_limit" && !c.s.spend(c.token) {
 		return refuse(http.StatusForbidden, fmt.Sprintf("API rate limit exceeded for installation ID %d.", c.token.installation.id))
 	}
-	if c.r.PathValue("repo") != "" {
-		c.repo = c.s.repositories[strings.ToLower(c.r.PathValue("owner")+"/"+c.r.PathValue("repo"))]
+	if c.token.installation.suspended() {
+		a := suspended()
+		return &a
+	}
+	elsewhere := c.find()
+	if c.namesRepository() {
 		if c.repo == nil || c.repo.private && !c.token.reaches(c.repo) {
 			return refuse(http.StatusNotFound, "Not Found")
+		}
+		if elsewhere != nil {
+			return elsewhere
 		}
 		if !c.token.reaches(c.repo) && (c.r.Method != http.MethodGet || c.r.PathValue("login") != "") {
 			return refuse(http.StatusForbidden, "Resource not accessible by integration")
 		}
 	}
-	if !c.token.grants(need) {
+	if !c.s.grants(c.token, need) {
 		return refuse(http.StatusForbidden, "Resource not accessible by integration")
 	}
+	if c.repo != nil && c.repo.archived && c.r.Method != http.MethodGet {
+		return refuse(http.StatusForbidden, "Repository was archived so is read-only.")
+	}
 	return nil
+}
+
+func (c *call) namesRepository() bool {
+	return c.r.PathValue("repo") != "" || c.r.PathValue("repository") != ""
+}
+
+// find looks up the repository of the path. It returns an answer where that has another name by now. Call it with mu held.
+func (c *call) find() *answer {
+	if c.r.PathValue("repository") != "" {
+		for _, r := range c.s.repositories {
+			if r.id == c.number("repository") {
+				c.repo = r
+			}
+		}
+		return nil
+	}
+	var moved bool
+	if c.repo, moved = c.s.find(c.r.PathValue("owner") + "/" + c.r.PathValue("repo")); !moved {
+		return nil
+	}
+	parts := strings.SplitN(strings.TrimPrefix(c.r.URL.EscapedPath(), apiPrefix+"/repos/"), "/", 3)
+	address := c.s.apiURL("repositories", strconv.FormatInt(c.repo.id, 10))
+	if len(parts) == 3 {
+		address += "/" + parts[2]
+	}
+	if c.r.URL.RawQuery != "" {
+		address += "?" + c.r.URL.RawQuery
+	}
+	status := http.StatusMovedPermanently
+	if c.r.Method != http.MethodGet {
+		status = http.StatusTemporaryRedirect
+	}
+	return &answer{status: status, header: http.Header{"Location": {address}}, body: object{
+		"message": "Moved Permanently", "url": address, "documentation_url": documentation + "/guides/best-practices-for-using-the-rest-api#follow-redirects",
+	}}
 }
 
 func (s *Server) respond(w http.ResponseWriter, t *token, a answer) {

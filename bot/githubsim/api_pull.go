@@ -24,7 +24,7 @@ func (c *call) listPulls() answer {
 	defer c.s.mu.Unlock()
 	chosen := slices.DeleteFunc(slices.Clone(c.repo.pulls), func(p *pull) bool {
 		return state != "all" && p.open != (state == "open") ||
-			q.Has("head") && q.Get("head") != p.head.owner.login+":"+p.headRef ||
+			q.Has("head") && q.Get("head") != p.head.owner().login+":"+p.headRef ||
 			q.Has("base") && q.Get("base") != p.baseRef
 	})
 	byUpdate := q.Get("sort") == "updated"

@@ -9,29 +9,6 @@ import (
 	"strings"
 )
 
-func (c *call) listRepositories() answer {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	var all []*repository
-	for _, r := range c.s.repositories {
-		if c.token.reaches(r) {
-			all = append(all, r)
-		}
-	}
-	slices.SortFunc(all, func(a, b *repository) int { return int(a.id - b.id) })
-	from, to, header := c.window(len(all))
-	items := make([]object, 0, to-from)
-	for _, r := range all[from:to] {
-		items = append(items, c.s.repositoryObject(r))
-	}
-	selection := "all"
-	if len(c.token.repositories) > 0 {
-		selection = "selected"
-	}
-	body := object{"total_count": len(all), "repository_selection": selection, "repositories": items}
-	return answer{status: http.StatusOK, body: body, header: header}
-}
-
 func (c *call) getRepository() answer {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()

@@ -333,6 +333,7 @@ func (w *world) newToken(body string) (token string, status int) {
 	req, err := http.NewRequestWithContext(w.t.Context(), "POST", path, strings.NewReader(body))
 	w.ok(err)
 	req.Header.Set("Authorization", "Bearer "+w.jwt(func(jwt.MapClaims) {}))
+	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	w.ok(err)
 	defer res.Body.Close()

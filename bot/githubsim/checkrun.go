@@ -248,7 +248,7 @@ func (s *Server) suiteObject(c *checkRun) object {
 // pullsOf returns the open pull requests whose head a commit is, in short. GitHub does not look into forks for them.
 func (s *Server) pullsOf(r *repository, sha string) []object {
 	end := func(repo *repository, ref, sha string) object {
-		return object{"ref": ref, "sha": sha, "repo": object{"id": repo.id, "url": s.apiURL("repos", repo.fullName()), "name": repo.name}}
+		return object{"ref": ref, "sha": sha, "repo": object{"id": repo.id, "url": s.apiURL("repos", repo.fullName()), "name": repo.name()}}
 	}
 	pulls := []object{}
 	for _, p := range r.pulls {

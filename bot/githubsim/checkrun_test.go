@@ -2,6 +2,7 @@ package githubsim
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -250,11 +251,13 @@ func TestCheckPayloadsHaveTheRecordedFields(t *testing.T) {
 	}, "deployment")
 }
 
-// grant changes a permission of the App.
+// grant gives the App a permission, as if it had had it from the beginning.
 func (w *world) grant(name, level string) {
 	w.Server.mu.Lock()
 	defer w.Server.mu.Unlock()
-	w.Server.app.Permissions[name] = level
+	permissions := maps.Clone(w.Server.app.Permissions)
+	permissions[name] = level
+	w.Server.app.Permissions = permissions
 }
 
 // proposeFromFork has mallory fork acme/shop, change a branch of the copy and open a pull request from it.

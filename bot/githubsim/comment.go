@@ -137,6 +137,9 @@ func checkBody(body string) error {
 
 // addComment is called with mu held, as are the next three.
 func (s *Server) addComment(p *pull, by *user, body string, byApp bool) (*comment, error) {
+	if p.base.archived {
+		return nil, errArchived
+	}
 	if err := checkBody(body); err != nil {
 		return nil, err
 	}

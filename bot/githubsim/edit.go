@@ -81,6 +81,9 @@ func (s *Server) editPull(fullName string, number int, login string, writersOnly
 	if !p.base.mayPush(by.login) && (writersOnly || p.author != by) {
 		return fmt.Errorf("%s may not change pull request #%d of %s", login, number, fullName)
 	}
+	if p.base.archived {
+		return fmt.Errorf("change pull request #%d of %s: %w", number, fullName, errArchived)
+	}
 	before := p.updatedAt
 	p.updatedAt = s.time()
 	if err := change(p, by); err != nil {

@@ -53,6 +53,13 @@ func (s *Server) userObject(u *user) object {
 	}
 }
 
+func (s *Server) userOrNull(u *user) any {
+	if u == nil {
+		return nil
+	}
+	return s.userObject(u)
+}
+
 // repositoryURLs are the links of a repository, below its own.
 var repositoryURLs = map[string]string{
 	"archive_url": "/{archive_format}{/ref}", "assignees_url": "/assignees{/user}", "blobs_url": "/git/blobs{/sha}", "branches_url": "/branches{/branch}",
@@ -79,12 +86,12 @@ func (s *Server) repositoryObject(r *repository) object {
 	}
 	api, web := s.apiURL("repos", r.fullName()), s.webURL(r.fullName())
 	o := object{
-		"id": r.id, "node_id": nodeID("Repository", r.id), "name": r.name, "full_name": r.fullName(), "owner": s.userObject(r.owner),
+		"id": r.id, "node_id": nodeID("Repository", r.id), "name": r.name(), "full_name": r.fullName(), "owner": s.userObject(r.owner()),
 		"private": r.private, "visibility": visibility, "html_url": web, "url": api, "description": nil, "fork": r.source() != nil,
 		"created_at": stamp(r.createdAt), "updated_at": stamp(r.pushedAt), "pushed_at": stamp(r.pushedAt), "homepage": nil, "size": 0,
 		"git_url": strings.Replace(web, "http", "git", 1) + ".git", "ssh_url": "git@localhost:" + r.fullName() + ".git", "clone_url": web + ".git",
 		"svn_url": web, "mirror_url": nil, "language": nil, "license": nil, "topics": []string{}, "is_template": false, "allow_forking": true,
-		"archived": false, "disabled": false, "web_commit_signoff_required": false, "default_branch": defaultBranch,
+		"archived": r.archived, "disabled": false, "web_commit_signoff_required": false, "default_branch": defaultBranch,
 		"has_issues": true, "has_projects": false, "has_downloads": true, "has_wiki": false, "has_pages": false, "has_discussions": false,
 		"stargazers_count": 0, "watchers_count": 0, "watchers": 0, "forks_count": 0, "forks": 0, "open_issues_count": open, "open_issues": open,
 	}
@@ -146,7 +153,7 @@ func (s *Server) pullObject(p *pull) object {
 
 // endObject is one of the two branches of a pull request. A fork that was deleted leaves its owner behind.
 func (s *Server) endObject(r *repository, ref, sha string) object {
-	end := object{"label": r.owner.login + ":" + ref, "ref": ref, "sha": sha, "user": s.userObject(r.owner), "repo": nil}
+	end := object{"label": r.owner().login + ":" + ref, "ref": ref, "sha": sha, "user": s.userObject(r.owner()), "repo": nil}
 	if !r.deleted {
 		end["repo"] = s.repositoryObject(r)
 	}
@@ -155,11 +162,11 @@ func (s *Server) endObject(r *repository, ref, sha string) object {
 
 func association(r *repository, u *user) string {
 	switch {
-	case r.owner == u:
+	case r.owner() == u:
 		return "OWNER"
 	case r.roles[strings.ToLower(u.login)] == "":
 		return "NONE"
-	case r.owner.kind == "Organization":
+	case r.owner().kind == "Organization":
 		return "MEMBER"
 	default:
 		return "COLLABORATOR"
@@ -257,8 +264,8 @@ func (s *Server) pushPayload(r *repository, by *user, c refChange) object {
 	repo := s.repositoryObject(r)
 	repo["url"], repo["created_at"], repo["pushed_at"] = repo["html_url"], r.createdAt.Unix(), r.pushedAt.Unix()
 	repo["stargazers"], repo["master_branch"] = 0, defaultBranch
-	owner := s.userObject(r.owner)
-	owner["name"], owner["email"] = r.owner.login, s.signature(r.owner).Email
+	owner := s.userObject(r.owner())
+	owner["name"], owner["email"] = r.owner().login, s.signature(r.owner()).Email
 	repo["owner"] = owner
 	return object{
 		"ref": c.ref, "before": before, "after": after, "created": c.before == "", "deleted": c.after == "", "forced": c.forced, "base_ref": nil,

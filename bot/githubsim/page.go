@@ -177,9 +177,12 @@ func (s *Server) indexPage(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) repositoryPage(w http.ResponseWriter, r *http.Request) {
-	repo, err := s.repository(r.PathValue("owner") + "/" + strings.TrimSuffix(r.PathValue("repo"), ".git"))
+	name := r.PathValue("owner") + "/" + strings.TrimSuffix(r.PathValue("repo"), ".git")
+	repo, err := s.repository(name)
 	if err != nil {
-		s.missingPage(w, r)
+		if !s.redirect(w, r, name) {
+			s.missingPage(w, r)
+		}
 		return
 	}
 	s.mu.Lock()
@@ -224,9 +227,12 @@ func (s *Server) showPull(w http.ResponseWriter, r *http.Request, status int, v 
 		s.missingPage(w, r)
 		return
 	}
-	p, err := s.pull(r.PathValue("owner")+"/"+r.PathValue("repo"), number)
+	name := r.PathValue("owner") + "/" + r.PathValue("repo")
+	p, err := s.pull(name, number)
 	if err != nil {
-		s.missingPage(w, r)
+		if !s.redirect(w, r, name) {
+			s.missingPage(w, r)
+		}
 		return
 	}
 	s.mu.Lock()
@@ -234,7 +240,7 @@ func (s *Server) showPull(w http.ResponseWriter, r *http.Request, status int, v 
 	v.layout = layout{Title: fmt.Sprintf("%s #%d in %s", p.title, p.number, p.base.fullName()), Live: true}
 	v.Head, v.Base, v.Open, v.CanReopen = p.headRef, p.baseRef, p.open, !p.open && p.mergeSHA == ""
 	if p.head != p.base {
-		v.Head = p.head.owner.login + ":" + p.headRef
+		v.Head = p.head.owner().login + ":" + p.headRef
 	}
 	for _, u := range s.users {
 		if u.kind == "User" {

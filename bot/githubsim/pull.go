@@ -64,12 +64,9 @@ func (s *Server) OpenPullRequest(ctx context.Context, p PullRequest) (int, error
 	head, branch := base, p.Head
 	if login, ref, ok := strings.Cut(p.Head, ":"); ok {
 		branch = ref
-		if head, err = s.repository(login + "/" + base.name); err != nil {
-			return 0, err
+		if head = s.forkOf(base, login); head == nil {
+			return 0, fmt.Errorf("%s has no fork of %s", login, base.fullName())
 		}
-	}
-	if head != base && head.parent != base {
-		return 0, fmt.Errorf("%s is no fork of %s", head.fullName(), base.fullName())
 	}
 	if p.Base == "" {
 		p.Base = defaultBranch
@@ -101,11 +98,28 @@ func (s *Server) OpenPullRequest(ctx context.Context, p PullRequest) (int, error
 	return pr.number, nil
 }
 
+// forkOf returns an account's fork of a repository, or the repository itself where it is the account's, nil for none.
+func (s *Server) forkOf(base *repository, login string) *repository {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if strings.EqualFold(base.owner().login, login) {
+		return base
+	}
+	for _, r := range s.repositories {
+		if r.parent == base && strings.EqualFold(r.owner().login, login) {
+			return r
+		}
+	}
+	return nil
+}
+
 func (s *Server) canOpen(base, head *repository, baseRef, headRef string) error {
 	headSHA, baseSHA := s.commitOf(head, "heads/"+headRef), s.commitOf(base, "heads/"+baseRef)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case base.archived:
+		return errArchived
 	case headSHA == "":
 		return fmt.Errorf("there is no branch %s in %s", headRef, head.fullName())
 	case baseSHA == "":
@@ -270,7 +284,7 @@ func (s *Server) PullRequest(fullName string, number int) (PullRequest, error) {
 	defer s.mu.Unlock()
 	head := p.headRef
 	if p.head != p.base {
-		head = p.head.owner.login + ":" + p.headRef
+		head = p.head.owner().login + ":" + p.headRef
 	}
 	var labels []string
 	for _, l := range p.labels {

@@ -28,7 +28,7 @@ func (s *Server) Commit(ctx context.Context, c Change) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	by := r.owner
+	by := r.owner()
 	if c.Author != "" {
 		if by, err = s.user(c.Author); err != nil {
 			return "", err
@@ -103,8 +103,11 @@ func (s *Server) receive(ctx context.Context, r *repository, by *user, change fu
 	r.push.Lock()
 	defer r.push.Unlock()
 	s.mu.Lock()
-	before := r.refs
+	before, archived := r.refs, r.archived
 	s.mu.Unlock()
+	if archived {
+		return errArchived
+	}
 	if err := change(); err != nil {
 		return err
 	}

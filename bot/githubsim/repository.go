@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,30 +33,40 @@ type user struct {
 	kind            string // "User", "Organization", "Bot"
 }
 
-type installation struct {
-	id        int64
-	account   *user
-	createdAt time.Time
-}
-
 // A repository's first block never changes; the rest is guarded by Server.mu.
 type repository struct {
 	id        int64
-	owner     *user
-	name, dir string
+	dir       string
 	private   bool
 	parent    *repository // of a fork
 	createdAt time.Time
 	push      sync.Mutex // held while refs change, and until what follows from it is done. A fork's is taken before its parent's
 
-	roles       map[string]string // by lower-case login: "admin", "write", "read"
-	refs        map[string]string // commit by full name of the ref
-	pulls       []*pull           // in the order of their numbers, the first is 1
-	checks      []*checkRun       // oldest first
-	deployments []*deployment     // oldest first
+	place       atomic.Pointer[place] // changes with mu held, and may be read without
+	roles       map[string]string     // by lower-case login: "admin", "write", "read"
+	refs        map[string]string     // commit by full name of the ref
+	pulls       []*pull               // in the order of their numbers, the first is 1
+	checks      []*checkRun           // oldest first
+	deployments []*deployment         // oldest first
 	labels      []*label
 	pushedAt    time.Time
+	archived    bool
 	deleted     bool
+}
+
+// A place is where a repository is found.
+type place struct {
+	owner *user
+	name  string
+}
+
+func (r *repository) owner() *user { return r.place.Load().owner }
+
+func (r *repository) name() string { return r.place.Load().name }
+
+func (r *repository) fullName() string {
+	at := r.place.Load()
+	return at.owner.login + "/" + at.name
 }
 
 // source returns what a repository is a fork of, nil where it is none or that was deleted. Call it with mu held.
@@ -64,8 +76,6 @@ func (r *repository) source() *repository {
 	}
 	return r.parent
 }
-
-func (r *repository) fullName() string { return r.owner.login + "/" + r.name }
 
 // CreateUser makes an account that can push with its password and comment.
 func (s *Server) CreateUser(login, password string) error {
@@ -107,7 +117,7 @@ func (s *Server) CreateRepository(ctx context.Context, fullName string, private 
 	defer r.push.Unlock()
 	var refs map[string]string
 	if err = s.git.create(ctx, r.dir); err == nil {
-		err = s.git.commit(ctx, r.dir, defaultBranch, "", s.signature(r.owner), "Initial commit", files)
+		err = s.git.commit(ctx, r.dir, defaultBranch, "", s.signature(r.owner()), "Initial commit", files)
 	}
 	if err == nil {
 		refs, err = s.git.refs(ctx, r.dir)
@@ -118,9 +128,9 @@ func (s *Server) CreateRepository(ctx context.Context, fullName string, private 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.refs = refs
-	account := strings.ToLower(r.owner.login)
+	account := strings.ToLower(r.owner().login)
 	if s.installations[account] == nil {
-		s.installations[account] = &installation{id: s.nextID(), account: r.owner, createdAt: s.time()}
+		s.installations[account] = &installation{id: s.nextID(), account: r.owner(), createdAt: s.time()}
 	}
 	return nil
 }
@@ -135,7 +145,7 @@ func (s *Server) Fork(ctx context.Context, fullName, login string) (string, erro
 	if _, err := s.user(login); err != nil {
 		return "", err
 	}
-	r, err := s.addRepository(login+"/"+parent.name, parent.private, parent)
+	r, err := s.addRepository(login+"/"+parent.name(), parent.private, parent)
 	if err != nil {
 		return "", err
 	}
@@ -172,11 +182,12 @@ func (s *Server) addRepository(fullName string, private bool, parent *repository
 	}
 	now, id := s.time(), s.nextID()
 	r := &repository{
-		id: id, owner: owner, name: name, private: private, parent: parent, createdAt: now, pushedAt: now,
+		id: id, private: private, parent: parent, createdAt: now, pushedAt: now,
 		dir:   filepath.Join(s.dir, strconv.FormatInt(id, 10)+".git"),
 		roles: map[string]string{strings.ToLower(login): "admin"},
 		refs:  map[string]string{},
 	}
+	r.place.Store(&place{owner: owner, name: name})
 	s.repositories[strings.ToLower(fullName)] = r
 	return r, nil
 }
@@ -184,29 +195,16 @@ func (s *Server) addRepository(fullName string, private bool, parent *repository
 // DeleteRepository deletes a repository in the name of somebody with admin access. Open pull requests from it, being a fork, stay open at the
 // commit where they are; its own forks stay.
 func (s *Server) DeleteRepository(fullName, login string) error {
-	r, err := s.repository(fullName)
-	if err != nil {
-		return err
-	}
-	by, err := s.user(login)
-	if err != nil {
-		return err
-	}
-	r.push.Lock()
-	defer r.push.Unlock()
-	s.mu.Lock()
-	if r.role(by.login) != "admin" {
-		s.mu.Unlock()
-		return fmt.Errorf("%s may not delete %s", login, fullName)
-	}
-	s.emit(r, by, "repository", "deleted", object{})
-	delete(s.repositories, strings.ToLower(r.fullName()))
-	r.deleted, r.refs = true, map[string]string{}
-	s.mu.Unlock()
-	if err := os.RemoveAll(r.dir); err != nil {
-		return fmt.Errorf("delete the repository %s: %w", fullName, err)
-	}
-	return nil
+	return s.administer(fullName, login, func(r *repository, by *user) error {
+		s.emit(r, by, "repository", "deleted", object{})
+		delete(s.repositories, strings.ToLower(r.fullName()))
+		r.deleted, r.refs = true, map[string]string{}
+		maps.DeleteFunc(s.moved, func(_ string, to *repository) bool { return to == r })
+		if err := os.RemoveAll(r.dir); err != nil {
+			return fmt.Errorf("delete its files: %w", err)
+		}
+		return nil
+	})
 }
 
 // dropRepository takes a half-made repository away and returns err, with what went wrong meanwhile.

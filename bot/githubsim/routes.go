@@ -86,6 +86,9 @@ func (s *Server) apiRoutes() http.Handler {
 	for _, one := range routes() {
 		method, path, _ := strings.Cut(one.pattern, " ")
 		router.Handle(apiPrefix+path, s.endpoint(one.need, one.f)).Methods(method)
+		if rest, ofRepository := strings.CutPrefix(path, "/repos/{owner}/{repo}"); ofRepository {
+			router.Handle(apiPrefix+"/repositories/{repository}"+rest, s.endpoint(one.need, one.f)).Methods(method)
+		}
 	}
 	return router
 }

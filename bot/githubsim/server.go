@@ -75,6 +75,7 @@ type Server struct {
 	users         map[string]*user         // by lower-case login
 	installations map[string]*installation // by lower-case login of the account
 	repositories  map[string]*repository   // by lower-case full name
+	moved         map[string]*repository   // by a lower-case full name that was theirs
 	tokens        map[string]*token
 	createdAt     time.Time
 }
@@ -113,7 +114,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		url: u.Scheme + "://" + u.Host, dir: dir, app: c.App, key: c.App.PrivateKey, now: c.Now, log: c.Log,
 		git:   newGit(path, dir),
-		users: map[string]*user{}, installations: map[string]*installation{}, repositories: map[string]*repository{}, tokens: map[string]*token{},
+		users: map[string]*user{}, installations: map[string]*installation{}, repositories: map[string]*repository{}, moved: map[string]*repository{}, tokens: map[string]*token{},
 	}
 	s.createdAt = s.time()
 	s.app.Permissions = withMetadata(c.App.Permissions)
@@ -188,16 +189,6 @@ func GenerateKey() (*rsa.PrivateKey, error) {
 // PrivateKeyPEM returns the App's private key in the form in which GitHub hands it out (PKCS #1).
 func (s *Server) PrivateKeyPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(s.key)})
-}
-
-// InstallationID returns the number of the App's installation in an account, 0 for none.
-func (s *Server) InstallationID(login string) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if i := s.installations[strings.ToLower(login)]; i != nil {
-		return i.id
-	}
-	return 0
 }
 
 // Settled waits until no webhook waits for its delivery.

@@ -43,7 +43,7 @@ func (s *Server) serveGit(service string) http.HandlerFunc {
 func (s *Server) admitGit(w http.ResponseWriter, r *http.Request, push bool) (*repository, *user) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	repo := s.repositories[strings.ToLower(r.PathValue("owner")+"/"+strings.TrimSuffix(r.PathValue("repo"), ".git"))]
+	repo, moved := s.find(r.PathValue("owner") + "/" + strings.TrimSuffix(r.PathValue("repo"), ".git"))
 	login, secret, given := r.BasicAuth()
 	if !given && (push || repo == nil || repo.private) {
 		unauthorized(w)
@@ -52,9 +52,13 @@ func (s *Server) admitGit(w http.ResponseWriter, r *http.Request, push bool) (*r
 	var by *user
 	see, write := repo != nil && !repo.private, false
 	if t := s.token(secret); given && t != nil {
+		if t.installation.suspended() {
+			unauthorized(w)
+			return nil, nil
+		}
 		by = s.bot()
-		see = see || repo != nil && t.reaches(repo) && t.grants("contents:read")
-		write = repo != nil && t.reaches(repo) && t.grants("contents:write")
+		see = see || repo != nil && t.reaches(repo) && s.grants(t, "contents:read")
+		write = repo != nil && t.reaches(repo) && s.grants(t, "contents:write")
 	} else if given {
 		by = s.users[strings.ToLower(login)]
 		if by == nil || by.password == "" || subtle.ConstantTimeCompare([]byte(by.password), []byte(secret)) != 1 {
@@ -67,6 +71,14 @@ func (s *Server) admitGit(w http.ResponseWriter, r *http.Request, push bool) (*r
 	switch {
 	case !see:
 		http.Error(w, "Repository not found.", http.StatusNotFound)
+		return nil, nil
+	case moved:
+		// Git goes on at the address that the first of its requests was sent to, so the others never come here.
+		_, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.RequestURI(), "/"+r.PathValue("owner")+"/"), "/")
+		http.Redirect(w, r, s.webURL(repo.fullName())+".git/"+rest, http.StatusMovedPermanently)
+		return nil, nil
+	case push && write && repo.archived:
+		http.Error(w, "This repository was archived so it is read-only.", http.StatusForbidden)
 		return nil, nil
 	case push && !write:
 		http.Error(w, "Permission to "+repo.fullName()+".git denied to "+by.login+".", http.StatusForbidden)

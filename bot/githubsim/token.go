@@ -23,8 +23,8 @@ const (
 type token struct {
 	installation *installation
 	expires      time.Time
-	permissions  map[string]string
-	repositories []int64 // empty: all of the account
+	permissions  map[string]string // nil: all that the App has
+	repositories []int64           // empty: all of the installation
 
 	used  int // requests in the hour that ends at reset
 	reset time.Time
@@ -32,14 +32,15 @@ type token struct {
 
 // reaches reports whether a repository is among those of the token.
 func (t *token) reaches(r *repository) bool {
-	return r.owner == t.installation.account && (len(t.repositories) == 0 || slices.Contains(t.repositories, r.id))
+	return t.installation.holds(r) && (len(t.repositories) == 0 || slices.Contains(t.repositories, r.id))
 }
 
-// grants reports whether the token has a permission, "issues:write", or one of several with "|" between them.
-func (t *token) grants(wanted string) bool {
+// grants reports whether a token has a permission, "issues:write", or one of several with "|" between them, and the App still has it, too. Call
+// it with mu held.
+func (s *Server) grants(t *token, wanted string) bool {
 	for one := range strings.SplitSeq(wanted, "|") {
 		name, level, _ := strings.Cut(one, ":")
-		if covers(t.permissions[name], level) {
+		if covers(s.app.Permissions[name], level) && (t.permissions == nil || covers(t.permissions[name], level)) {
 			return true
 		}
 	}
@@ -99,84 +100,6 @@ func claimTime(claim any) (time.Time, bool) {
 	return time.Unix(seconds, 0), err == nil
 }
 
-func (c *call) getApp() answer {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	app := c.s.appObject()
-	app["installations_count"] = len(c.s.installations)
-	return ok(app)
-}
-
-// appObject is called with mu held.
-func (s *Server) appObject() object {
-	owner := s.users[strings.ToLower(s.app.Owner)]
-	switch {
-	case s.app.Owner == "":
-		owner = s.bot()
-	case owner == nil:
-		owner = &user{login: s.app.Owner, kind: "User"}
-	}
-	return object{
-		"id": s.app.ID, "slug": s.app.Slug, "client_id": "Iv1." + strconv.FormatInt(s.app.ID, 16), "node_id": nodeID("Integration", s.app.ID),
-		"owner": s.userObject(owner), "name": s.app.Slug, "description": nil, "external_url": s.url, "html_url": s.webURL("apps", s.app.Slug),
-		"created_at": stamp(s.createdAt), "updated_at": stamp(s.createdAt), "permissions": s.app.Permissions, "events": append([]string{}, s.app.Events...),
-	}
-}
-
-func (s *Server) installationObject(i *installation) object {
-	api := s.apiURL("app", "installations", strconv.FormatInt(i.id, 10))
-	return object{
-		"id": i.id, "account": s.userObject(i.account), "repository_selection": "all", "access_tokens_url": api + "/access_tokens",
-		"repositories_url": s.apiURL("installation", "repositories"), "html_url": s.webURL("settings", "installations", strconv.FormatInt(i.id, 10)),
-		"app_id": s.app.ID, "app_slug": s.app.Slug, "target_id": i.account.id, "target_type": i.account.kind, "permissions": s.app.Permissions,
-		"events": append([]string{}, s.app.Events...), "created_at": stamp(i.createdAt), "updated_at": stamp(i.createdAt), "single_file_name": nil,
-		"suspended_by": nil, "suspended_at": nil,
-	}
-}
-
-func (c *call) listInstallations() answer {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	all := make([]*installation, 0, len(c.s.installations))
-	for _, i := range c.s.installations {
-		all = append(all, i)
-	}
-	slices.SortFunc(all, func(a, b *installation) int { return int(a.id - b.id) })
-	items := make([]object, 0, len(all))
-	for _, i := range all {
-		items = append(items, c.s.installationObject(i))
-	}
-	return c.paginate(items)
-}
-
-func (c *call) getInstallation() answer {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	if i := c.installation(); i != nil {
-		return ok(c.s.installationObject(i))
-	}
-	return notFound()
-}
-
-func (c *call) installation() *installation {
-	for _, i := range c.s.installations {
-		if strconv.FormatInt(i.id, 10) == c.r.PathValue("installation") {
-			return i
-		}
-	}
-	return nil
-}
-
-func (c *call) getRepositoryInstallation() answer {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	r := c.s.repositories[strings.ToLower(c.r.PathValue("owner")+"/"+c.r.PathValue("repo"))]
-	if r == nil || c.s.installations[strings.ToLower(r.owner.login)] == nil {
-		return notFound()
-	}
-	return ok(c.s.installationObject(c.s.installations[strings.ToLower(r.owner.login)]))
-}
-
 func (c *call) createToken() answer {
 	var in struct {
 		Repositories  []string          `json:"repositories"`
@@ -189,10 +112,14 @@ func (c *call) createToken() answer {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	i := c.installation()
-	if i == nil {
+	switch {
+	case i == nil:
 		return notFound()
+	case i.suspended():
+		return suspended()
 	}
-	t := &token{installation: i, expires: c.s.time().Add(tokenLifetime), permissions: c.s.app.Permissions}
+	t := &token{installation: i, expires: c.s.time().Add(tokenLifetime)}
+	granted := c.s.app.Permissions
 	if in.Permissions != nil {
 		for name, level := range in.Permissions {
 			if !covers(c.s.app.Permissions[name], level) {
@@ -200,12 +127,13 @@ func (c *call) createToken() answer {
 			}
 		}
 		t.permissions = withMetadata(in.Permissions)
+		granted = t.permissions
 	}
-	body := object{"expires_at": stamp(t.expires), "permissions": t.permissions, "repository_selection": "all"}
+	body := object{"expires_at": stamp(t.expires), "permissions": granted, "repository_selection": i.selection()}
 	if len(in.Repositories)+len(in.RepositoryIDs) > 0 {
 		var chosen []object
 		for _, r := range c.s.repositories {
-			if r.owner == i.account && (slices.Contains(in.Repositories, r.name) || slices.Contains(in.RepositoryIDs, r.id)) {
+			if i.holds(r) && (slices.Contains(in.Repositories, r.name()) || slices.Contains(in.RepositoryIDs, r.id)) {
 				t.repositories = append(t.repositories, r.id)
 				chosen = append(chosen, c.s.repositoryObject(r))
 			}
@@ -220,6 +148,8 @@ func (c *call) createToken() answer {
 	body["token"] = value
 	return answer{status: http.StatusCreated, body: body}
 }
+
+func suspended() answer { return fail(http.StatusForbidden, "This installation has been suspended") }
 
 // spend counts a request against the token's hour and reports whether there was one left. Call it with mu held.
 func (s *Server) spend(t *token) bool {

@@ -305,10 +305,20 @@ func (s *Server) Ping() {
 	})
 }
 
-// emit queues an event about a repository, where the App is installed there and subscribes to it. Call it with mu held.
+// eventPermissions are what an App needs to hear of an event (docs.github.com, "Webhook events and payloads"). It hears of those of a
+// repository itself with the permission that every App has.
+var eventPermissions = map[string]string{
+	"pull_request": "pull_requests:read", "push": "contents:read", "create": "contents:read", "delete": "contents:read", "issue_comment": "issues:read",
+	"check_run": "checks:read", "deployment": "deployments:read", "deployment_status": "deployments:read", "repository": "metadata:read",
+}
+
+// emit queues an event about a repository, where the App is installed for it, subscribes to the event and may hear of it. Call it with mu held.
 func (s *Server) emit(r *repository, sender *user, event, action string, payload object) {
-	in := s.installations[strings.ToLower(r.owner.login)]
-	if in == nil || !slices.Contains(s.app.Events, event) {
+	in := s.installationOf(r)
+	if in == nil || in.suspended() || !slices.Contains(s.app.Events, event) {
+		return
+	}
+	if name, level, _ := strings.Cut(eventPermissions[event], ":"); !covers(s.app.Permissions[name], level) {
 		return
 	}
 	if action != "" {

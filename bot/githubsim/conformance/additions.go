@@ -3,6 +3,8 @@ package conformance
 import (
 	_ "embed"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -12,7 +14,7 @@ import (
 //go:embed additions.json
 var additions []byte
 
-// complete adds the additions to the description.
+// complete adds the additions to the description, and the addresses by a repository's number, to which GitHub sends whoever uses an old name.
 func complete(doc *openapi3.T) error {
 	more, err := openapi3.NewLoader().LoadFromData(additions)
 	if err != nil {
@@ -23,5 +25,27 @@ func complete(doc *openapi3.T) error {
 			doc.Paths.Set(path, item)
 		}
 	}
+	for path, item := range doc.Paths.Map() {
+		if rest, ofRepository := strings.CutPrefix(path, "/repos/{owner}/{repo}"); ofRepository {
+			doc.Paths.Set("/repositories/{repository_id}"+rest, without(item, "owner", "repo"))
+		}
+	}
 	return nil
+}
+
+// without returns an endpoint as it is where parameters of the path are left out.
+func without(item *openapi3.PathItem, names ...string) *openapi3.PathItem {
+	keep := func(all openapi3.Parameters) openapi3.Parameters {
+		return slices.DeleteFunc(slices.Clone(all), func(p *openapi3.ParameterRef) bool {
+			return p.Value.In == openapi3.ParameterInPath && slices.Contains(names, p.Value.Name)
+		})
+	}
+	left := *item
+	left.Parameters = keep(item.Parameters)
+	for method, operation := range item.Operations() {
+		changed := *operation
+		changed.Parameters = keep(operation.Parameters)
+		left.SetOperation(method, &changed)
+	}
+	return &left
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +27,8 @@ var description = sync.OnceValues(load)
 
 // Conform returns next with every request and answer below /api/v3/ held against the description; t gets an error for each that does not fit.
 // Where the description is not beside the checkout it returns next, and says so in t's log. An answer that the description does not list is
-// an error unless it is one that GitHub may give to anything: 400, 401, 403, 404, 422, 429 or a 5xx, with a message.
+// an error unless it is one that GitHub may give to anything: 400, 401, 403, 404, 422, 429 or a 5xx, with a message, and 301 or 307 with an address
+// where a repository has another name.
 //
 // The returned handler must not be called any more once the test has ended.
 func Conform(t testing.TB, next http.Handler) http.Handler {
@@ -123,7 +123,9 @@ func check(router routers.Router, r *http.Request, body []byte, answer *recorder
 
 func undocumented(answer *recorder) []error {
 	switch s := answer.status; {
-	case s == http.StatusBadRequest, s == http.StatusUnprocessableEntity, s == http.StatusUnauthorized, s == http.StatusForbidden, s == http.StatusNotFound, s == http.StatusTooManyRequests, s >= 500:
+	case (s == http.StatusMovedPermanently || s == http.StatusTemporaryRedirect) && answer.Header().Get("Location") == "":
+		return []error{errors.New("the answer leads nowhere")}
+	case s == http.StatusMovedPermanently, s == http.StatusTemporaryRedirect, s == http.StatusBadRequest, s == http.StatusUnprocessableEntity, s == http.StatusUnauthorized, s == http.StatusForbidden, s == http.StatusNotFound, s == http.StatusTooManyRequests, s >= 500:
 		var body struct{ Message string }
 		if err := json.Unmarshal(answer.body.Bytes(), &body); err != nil || body.Message == "" {
 			return []error{errors.New("the answer is an error without a message")}
@@ -179,17 +181,6 @@ func correct(doc *openapi3.T) {
 			pull.Value.Properties["head"].Value.Properties["repo"] = gone
 		}
 	}
-}
-
-// without returns an endpoint as it is where a parameter of the path is left out.
-func without(item *openapi3.PathItem, name string) *openapi3.PathItem {
-	left := *item
-	get := *item.Get
-	get.Parameters = slices.DeleteFunc(slices.Clone(get.Parameters), func(p *openapi3.ParameterRef) bool {
-		return p.Value.In == openapi3.ParameterInPath && p.Value.Name == name
-	})
-	left.Get = &get
-	return &left
 }
 
 // multiSegment marks the parameters that may hold slashes, as the description does with an extension, in the way that the router reads.
