@@ -24,17 +24,21 @@ func (b *Builder) Build(ctx context.Context, req deployments.BuildRequest) ([]de
 	if req.Log == nil {
 		log.w = io.Discard
 	}
+	mounts, err := b.cacheMounts(b.trustOf(req.Source), req.Fresh)
+	if err != nil {
+		return nil, away(ctx, waitsForFolder, err)
+	}
 	images := make([]deployments.Image, len(req.Builds))
 	made := make([]bool, len(req.Builds))
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, build := range req.Builds {
 		group.Go(func() error {
 			var err error
-			images[i], made[i], err = b.buildOne(groupCtx, req, build, log)
+			images[i], made[i], err = b.buildOne(groupCtx, req, build, b.provenanceOf(req, build.Service, mounts), log)
 			return ofService(build.Service, err)
 		})
 	}
-	err := group.Wait()
+	err = group.Wait()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -45,7 +49,9 @@ func (b *Builder) Build(ctx context.Context, req deployments.BuildRequest) ([]de
 }
 
 // buildOne builds one image under its commit's tag, and reports whether that tag was not there before.
-func (b *Builder) buildOne(ctx context.Context, req deployments.BuildRequest, build deployments.Build, log io.Writer) (deployments.Image, bool, error) {
+func (b *Builder) buildOne(
+	ctx context.Context, req deployments.BuildRequest, build deployments.Build, from provenance, log io.Writer,
+) (deployments.Image, bool, error) {
 	image := deployments.Image{Service: build.Service}
 	r, err := readRecipe(req.Dir, build)
 	if err != nil {
@@ -57,20 +63,16 @@ func (b *Builder) buildOne(ctx context.Context, req deployments.BuildRequest, bu
 	if err != nil && !cerrdefs.IsNotFound(err) {
 		return image, false, away(ctx, waitsForEngine, fmt.Errorf("ask the engine for %s: %w", byCommit, err))
 	}
-	fresh := err != nil
+	made := err != nil
 	image.References = []string{byCommit}
-	from := provenance{
-		repo: b.prefix + req.Source.Repo,
-		key:  fullHash(b.prefix + req.Source.Repo + "\x00" + req.Environment + "\x00" + build.Service),
-	}
 	s := newSteps(build.Service, log, req.Progress)
 	image.ID, err = b.solve(ctx, from, build, r, b.onEngine(byCommit), s)
 	if err != nil {
-		return image, fresh, err
+		return image, made, err
 	}
 	image.Cached = s.cached()
 	image.References = []string{repository + ":" + idTag(image.ID), byCommit}
-	return image, fresh, nil
+	return image, made, nil
 }
 
 // untag removes the commit's tags that a failed build made.

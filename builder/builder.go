@@ -23,7 +23,8 @@ import (
 
 // Config says what a Builder works with.
 type Config struct {
-	// DataDir is the server's data folder. The mirrors lie in its folder "mirrors", the checkouts in "checkouts".
+	// DataDir is the server's data folder. The mirrors lie in its folder "mirrors", the checkouts in "checkouts", and in "cachemounts" which of those
+	// on the engine are used.
 	DataDir string
 	// CheckoutDir is where checkouts are made instead; empty for the default. One Builder at a time may use it: what a former one left is removed.
 	CheckoutDir string
@@ -52,7 +53,7 @@ type Builder struct {
 	permission *permission
 	prefix     string // of every reference of ours, without the registry: "vitrine-<instance>/"
 
-	mu      sync.Mutex
+	mu      sync.Mutex         // of the folder of cacheMountsIn, too
 	mirrors map[string]*mirror // by path
 }
 
@@ -109,7 +110,7 @@ func makeFolders(config *Config) error {
 	if config.CheckoutDir, err = filepath.Abs(config.CheckoutDir); err != nil {
 		return fmt.Errorf("find the checkout folder: %w", err)
 	}
-	for _, d := range []string{mirrorsIn(dir), config.CheckoutDir} {
+	for _, d := range []string{mirrorsIn(dir), cacheMountsIn(dir), config.CheckoutDir} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return fmt.Errorf("make the builder's folder: %w", err)
 		}

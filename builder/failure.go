@@ -36,6 +36,10 @@ var internals = regexp.MustCompile(`^(failed to|error from sender|rpc error|dock
 // failure makes a Fault of what a build ended in where the Dockerfile did it, and otherwise says who is waited for. refused is what the frontend ended
 // in, which has its type still, and may be nil; err is what the engine made of it.
 func (r *recipe) failure(refused, err error, s *steps, lines map[digest.Digest]int) error {
+	var known *deployments.Unavailable
+	if errors.As(refused, &known) {
+		return fmt.Errorf("build %s: %w", r.name, refused)
+	}
 	_, byEngine := grpcerrors.AsGRPCStatus(refused)
 	byFrontend := refused != nil && !byEngine
 	err = errors.Join(refused, err)

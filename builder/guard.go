@@ -29,6 +29,8 @@ const (
 type guard struct {
 	engine     gateway.Client
 	permission *permission
+	// anew reports whether the registry is to be asked for an image although the engine may have it; nil where what the engine has is good enough.
+	anew func(ctx context.Context, image string) (bool, error)
 
 	mu       sync.Mutex
 	resolved map[string]bool       // identifiers that the engine made of permitted images
@@ -157,6 +159,9 @@ func (g *guard) ResolveImageConfig(ctx context.Context, ref string, opt sourcere
 	if err := g.permission.check(ctx, ref); err != nil {
 		return "", "", nil, &located{mention: familiar(ref), error: err}
 	}
+	if err := g.askAnew(ctx, ref, &opt); err != nil {
+		return "", "", nil, err
+	}
 	resolved, dgst, config, err := g.engine.ResolveImageConfig(ctx, ref, opt)
 	if err != nil {
 		return "", "", nil, err
@@ -167,6 +172,22 @@ func (g *guard) ResolveImageConfig(ctx context.Context, ref string, opt sourcere
 		g.mu.Unlock()
 	}
 	return resolved, dgst, config, nil
+}
+
+// askAnew has the registry asked for the image where that is due. What it answers is a digest, which the Dockerfile frontend names from then on, so that
+// the engine uses nothing else of that name.
+func (g *guard) askAnew(ctx context.Context, ref string, opt *sourceresolver.Opt) error {
+	if g.anew == nil || opt.ImageOpt == nil {
+		return nil
+	}
+	due, err := g.anew(ctx, ref)
+	if err != nil || !due {
+		return err
+	}
+	asked := *opt.ImageOpt
+	asked.ResolveMode = pb.AttrImageResolveModeForcePull
+	opt.ImageOpt = &asked
+	return nil
 }
 
 // ResolveSourceMetadata implements gateway.Client.

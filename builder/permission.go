@@ -48,6 +48,12 @@ func (p *permission) check(ctx context.Context, image string) error {
 	}
 }
 
+// trusted reports whether the operator trusts the image, whoever gives it.
+func (p *permission) trusted(named reference.Named) bool {
+	verdict, _ := p.judge(reference.TagNameOnly(named))
+	return verdict == deployments.VerdictTrusted
+}
+
 // judge holds the rule against the image as people write it, with and without the tag that stands for none. Only names come here: BuildKit looks
 // no image up by its ID, but a name that could be one is refused all the same.
 func (p *permission) judge(named reference.Named) (deployments.Verdict, string) {

@@ -26,13 +26,8 @@ const (
 	mountDockerfile = "dockerfile"
 )
 
-// provenance says whose files a build is made from.
-type provenance struct {
-	repo string // of this instance
-	// key is where the engine keeps the files for the next time. It takes a file for unchanged where size and time are: no two checkouts that are
-	// written at the same moment may share one, which those of one environment never are.
-	key string
-}
+// hostDigits is how many digits of a hash make a host's label, which has 63 characters at most (RFC 1035 §2.3.4).
+const hostDigits = 32
 
 // solve builds one image and gives it a name on the engine. It returns the engine's image ID. What the Dockerfile does wrong is a Fault.
 func (b *Builder) solve(ctx context.Context, from provenance, build deployments.Build, r *recipe, name string, s *steps) (string, error) {
@@ -60,6 +55,9 @@ func (b *Builder) solve(ctx context.Context, from provenance, build deployments.
 	var lines map[digest.Digest]int
 	run := func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
 		g := newGuard(gw, b.permission)
+		if from.fresh {
+			g.anew = b.askedAnew
+		}
 		lines = g.lines
 		var res *gateway.Result
 		res, refused = buildDockerfile(ctx, g)
@@ -139,8 +137,13 @@ func (r *recipe) options(scratch string, from provenance, target, name string) (
 		"filename":           "Dockerfile",
 		"image-resolve-mode": "local",
 		"target":             target,
-		// A cache mount is shared by all builds that name it; this keeps repositories apart.
-		"build-arg:BUILDKIT_CACHE_MOUNT_NS": fullHash(from.repo),
+		// A cache mount is shared by all builds that name it, and so is a step that reads the same: the namespace keeps the mounts apart, and a
+		// name in /etc/hosts, which is a part of what a step is known by, the steps.
+		"build-arg:BUILDKIT_CACHE_MOUNT_NS": from.mounts,
+		"add-hosts":                         from.steps[:hostDigits] + ".invalid=127.0.0.1",
+	}
+	if from.fresh {
+		attrs["no-cache"] = "" // in all stages
 	}
 	for key, value := range r.args {
 		attrs["build-arg:"+key] = value

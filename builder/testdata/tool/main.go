@@ -2,6 +2,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
@@ -28,6 +29,23 @@ func main() {
 	case "write":
 		// write FILE TEXT
 		if err := os.WriteFile(os.Args[2], []byte(os.Args[3]), 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "random":
+		// random FILE: writes something else each time, and prints it.
+		var drawn [16]byte
+		_, _ = rand.Read(drawn[:])
+		fmt.Printf("drew %x\n", drawn)
+		if err := os.WriteFile(os.Args[2], drawn[:], 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "note":
+		// note FILE TEXT: prints what FILE holds, and adds TEXT.
+		before, _ := os.ReadFile(os.Args[2])
+		fmt.Printf("holds %q\n", before)
+		if err := os.WriteFile(os.Args[2], append(before, os.Args[3]...), 0o644); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
