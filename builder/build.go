@@ -57,6 +57,11 @@ func (b *Builder) buildOne(
 	if err != nil {
 		return image, false, away(ctx, waitsForFolder, err)
 	}
+	if build.Static {
+		if err := b.serving(ctx, r); err != nil {
+			return image, false, err
+		}
+	}
 	repository := b.repositoryOf(req.Source.Repo, build.Service)
 	byCommit := repository + ":" + commitTag(req.Environment, req.Source)
 	_, err = b.engine.ImageInspect(ctx, b.onEngine(byCommit))

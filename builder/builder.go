@@ -5,6 +5,7 @@
 package builder
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,9 @@ type Config struct {
 	Registry string
 	// Rule holds the images that a Dockerfile names. Own is filled in from Registry.
 	Rule deployments.ImageRule
+	// Program returns what serves a folder that has no Dockerfile, and sees to it that its image lies on the engine; nil where there are no such folders.
+	// It is called side by side.
+	Program func(ctx context.Context) (Program, error)
 	// Log gets what is of no use to the people who wrote the Dockerfile. Nil discards it.
 	Log *slog.Logger
 	// Now is the clock; nil for time.Now.

@@ -32,9 +32,11 @@ type recipe struct {
 	dockerfile []byte
 	ignore     []byte // of the Dockerfile's own .dockerignore, nil where it has none
 	args       map[string]string
+	own        map[string]bool // full names of images that this server itself puts in, which a Dockerfile may not name otherwise
 }
 
-// readRecipe finds a build's files in the checkout. Neither `..` nor symbolic links lead out of it. What is wrong is a Fault.
+// readRecipe finds a build's files in the checkout. Neither `..` nor symbolic links lead out of it. What is wrong is a Fault. A folder that is served as it
+// is has no Dockerfile yet.
 func readRecipe(checkout string, build deployments.Build) (*recipe, error) {
 	root, err := os.OpenRoot(checkout)
 	if err != nil {
@@ -48,6 +50,10 @@ func readRecipe(checkout string, build deployments.Build) (*recipe, error) {
 	}
 	if err := r.openContext(root, checkout, folder); err != nil {
 		return nil, err
+	}
+	if build.Static {
+		r.name = folder
+		return r, nil
 	}
 	if err := r.readDockerfile(root, folder, build); err != nil {
 		return nil, err

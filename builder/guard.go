@@ -29,6 +29,7 @@ const (
 type guard struct {
 	engine     gateway.Client
 	permission *permission
+	own        map[string]bool // full names of images that go without being asked for
 	// anew reports whether the registry is to be asked for an image although the engine may have it; nil where what the engine has is good enough.
 	anew func(ctx context.Context, image string) (bool, error)
 
@@ -124,7 +125,7 @@ func (g *guard) checkSource(ctx context.Context, source *pb.SourceOp) error {
 		return nil
 	case sourceImage:
 		g.mu.Lock()
-		known := g.resolved[rest]
+		known := g.resolved[rest] || g.own[rest]
 		g.mu.Unlock()
 		if known {
 			return nil
@@ -156,11 +157,13 @@ func (g *guard) ResolveImageConfig(ctx context.Context, ref string, opt sourcere
 	if opt.OCILayoutOpt != nil || len(opt.SourcePolicies) > 0 {
 		return "", "", nil, errors.New("the build asks for an image from elsewhere")
 	}
-	if err := g.permission.check(ctx, ref); err != nil {
-		return "", "", nil, &located{mention: familiar(ref), error: err}
-	}
-	if err := g.askAnew(ctx, ref, &opt); err != nil {
-		return "", "", nil, err
+	if !g.own[ref] {
+		if err := g.permission.check(ctx, ref); err != nil {
+			return "", "", nil, &located{mention: familiar(ref), error: err}
+		}
+		if err := g.askAnew(ctx, ref, &opt); err != nil {
+			return "", "", nil, err
+		}
 	}
 	resolved, dgst, config, err := g.engine.ResolveImageConfig(ctx, ref, opt)
 	if err != nil {

@@ -55,6 +55,7 @@ func (b *Builder) solve(ctx context.Context, from provenance, build deployments.
 	var lines map[digest.Digest]int
 	run := func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
 		g := newGuard(gw, b.permission)
+		g.own = r.own
 		if from.fresh {
 			g.anew = b.askedAnew
 		}

@@ -16,6 +16,7 @@ const (
 	waitsForFolder  = "the server's data folder"
 	waitsForEngine  = "the Docker engine"
 	waitsForNetwork = "the network, which the build needs"
+	waitsForProgram = "the server's program that serves folders, which is not on the engine; the server's log says why"
 )
 
 // diskWords is how git, the system and engines say that a disk is full. Git does not say why it could not write a file.

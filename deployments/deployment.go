@@ -99,7 +99,12 @@ type Build struct {
 	Inline     string            // the Dockerfile's text, where the compose file has it; then Dockerfile is empty
 	Target     string            // a stage; empty for the last
 	Args       map[string]string // build arguments
+	// Static says that there is no Dockerfile: Context is a folder that is served as it is, at StaticPort.
+	Static bool `json:",omitempty"`
 }
+
+// StaticPort is where a container answers HTTP that serves a folder as it is.
+const StaticPort = 8080
 
 // A PublicService is one that gets a host.
 type PublicService struct {

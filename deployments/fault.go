@@ -53,7 +53,7 @@ type FaultKind string
 
 // The kinds of fault.
 const (
-	FaultNothing FaultKind = "nothing to deploy" // neither compose file nor Dockerfile
+	FaultNothing FaultKind = "nothing to deploy" // neither compose file, nor Dockerfile, nor index.html
 	FaultConfig  FaultKind = "configuration"     // .vitrine.yml, compose file, policy
 	FaultFetch   FaultKind = "fetch"             // the commit is not there
 	FaultBuild   FaultKind = "build"

@@ -32,7 +32,7 @@ type publicService struct {
 	Host string `json:"host,omitempty"` // what its host begins with in place of its name
 }
 
-// Run holds the folder's .vitrine.yml and compose files, or its Dockerfile, against the rules and the policy, as a deploy would, without an engine
+// Run holds the folder's .vitrine.yml and compose files, its Dockerfile, or what it serves as it is, against the rules and the policy, as a deploy would, without an engine
 // or a server. It reads nothing else and changes nothing.
 func (c *checkCommand) Run(ctx context.Context, to console) error {
 	if info, err := os.Stat(c.Dir); err != nil || !info.IsDir() {

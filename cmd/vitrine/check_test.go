@@ -42,12 +42,14 @@ func TestCheck(t *testing.T) {
 			"note: tty is left out (web): ", "note: Set before a deploy, with `vitrine env set`: \"KEY\", \"TAG\".\n",
 			"web: port 80, with the preview's host\napi: port 9000, with a host of its own\n",
 		}},
-		"hosts":    {[]string{named}, exitOK, []string{"api: port 9000, with the preview's host\nweb: port 80, with a host that begins with www\n"}},
-		"refused":  {[]string{folder(t, map[string]string{"compose.yaml": "services:\n  web: {image: a, pid: host}\n"})}, exitFailed, []string{"would not be deployed"}},
-		"nothing":  {[]string{t.TempDir()}, exitFailed, []string{"there is nothing to deploy"}},
-		"no dir":   {[]string{filepath.Join(clean, "gone")}, exitUsage, []string{"is not a folder"}},
-		"a file":   {[]string{filepath.Join(clean, "compose.yaml")}, exitUsage, []string{"is not a folder"}},
-		"two dirs": {[]string{clean, clean}, exitUsage, []string{"unexpected argument"}},
+		"hosts":     {[]string{named}, exitOK, []string{"api: port 9000, with the preview's host\nweb: port 80, with a host that begins with www\n"}},
+		"static":    {[]string{folder(t, map[string]string{"index.html": "<h1>Shop</h1>"})}, exitOK, []string{"web: port 8080, with the preview's host\n"}},
+		"no folder": {[]string{folder(t, map[string]string{".vitrine.yml": "static: dist\n"})}, exitFailed, []string{"this would not be deployed"}},
+		"refused":   {[]string{folder(t, map[string]string{"compose.yaml": "services:\n  web: {image: a, pid: host}\n"})}, exitFailed, []string{"would not be deployed"}},
+		"nothing":   {[]string{t.TempDir()}, exitFailed, []string{"there is nothing to deploy"}},
+		"no dir":    {[]string{filepath.Join(clean, "gone")}, exitUsage, []string{"is not a folder"}},
+		"a file":    {[]string{filepath.Join(clean, "compose.yaml")}, exitUsage, []string{"is not a folder"}},
+		"two dirs":  {[]string{clean, clean}, exitUsage, []string{"unexpected argument"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			command(t, append([]string{"check"}, test.args...)...).says(t, test.code, test.texts...)

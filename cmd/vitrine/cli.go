@@ -30,6 +30,7 @@ type cli struct {
 	Sample  sampleCommand  `cmd:"" hidden:"" help:"Run one service of the demo's sample repository."`
 
 	Firewall firewallCommand `cmd:"" hidden:"" help:"What the firewall runs in containers."`
+	Static   staticCommand   `cmd:"" hidden:"" help:"Serve a folder as it is: what a preview runs that is nothing but files."`
 }
 
 // A console is where a command prints.

@@ -24,9 +24,7 @@ func (s *server) openFirewall() deployments.Firewall {
 		}
 		return nil
 	}
-	p := newProgram(s.builder, s.store.Instance())
-	s.add(p.Close)
-	c := s.firewallConfig(s.store.Instance(), s.runtime, p)
+	c := s.firewallConfig(s.store.Instance(), s.runtime, s.program)
 	c.Builder, c.Listener, c.Log = s.builder, publicListener(s.listener.Addr()), s.log
 	return firewall.New(c)
 }
@@ -34,7 +32,7 @@ func (s *server) openFirewall() deployments.Firewall {
 // firewallConfig returns what the settings say of the firewall.
 func (s *settings) firewallConfig(instance string, r *docker.Runtime, p *program) firewall.Config {
 	return firewall.Config{
-		Instance: instance, Pool: s.Subnets, Builds: s.FirewallBuilds == on, Allow: s.EgressAllow, Engine: r, Builder: p.builder, Program: p.get,
+		Instance: instance, Pool: s.Subnets, Builds: s.FirewallBuilds == on, Allow: s.EgressAllow, Engine: r, Builder: p.builder, Program: p.forFirewall,
 	}
 }
 

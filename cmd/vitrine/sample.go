@@ -146,7 +146,7 @@ func listenAndServe(ctx context.Context, to console, address string, h http.Hand
 		return err
 	}
 	fmt.Fprintln(to.out, "listening on", listener.Addr())
-	server := &http.Server{Handler: h}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: readHeaderTime}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -47,6 +47,7 @@ type server struct {
 	store    *sqlite.Store
 	runtime  *docker.Runtime
 	builder  *builder.Builder
+	program  *program // on the engine
 	closers
 
 	controller *deployments.Controller
@@ -114,10 +115,13 @@ func (s *server) openEngine(ctx context.Context) error {
 	rule := deployments.ImageRule{Trusted: s.TrustedImages, Own: images.Addr() + "/"}
 	if s.builder, err = builder.New(builder.Config{
 		DataDir: s.Data, DockerHost: s.DockerHost, Instance: s.store.Instance(), Registry: images.Addr(), Rule: rule, Log: s.log,
+		Program: func(ctx context.Context) (builder.Program, error) { return s.program.forFolders(ctx) },
 	}); err != nil {
 		return err
 	}
 	s.add(s.builder.Close)
+	s.program = newProgram(s.builder, s.store.Instance())
+	s.add(s.program.Close)
 	if s.runtime, err = docker.New(docker.Config{
 		Host: s.DockerHost, Instance: s.store.Instance(), Rule: rule, Routes: hostRoutes, LogDir: filepath.Join(s.Data, "output"),
 		Secrets: s.store.Secrets, Log: s.log,

@@ -22,14 +22,10 @@ import (
 func readDockerfile(files *checkout.Checkout, config repoconfig.Config, beyond Policy, file string, v deployments.Values) (deployments.Stack, error) {
 	content, err := files.Read(file)
 	if err != nil {
-		return deployments.Stack{}, configFault(file, err)
+		return deployments.Stack{}, configFault(file, "", err)
 	}
 	f := &findings{files: []string{file}}
-	for name := range config.Services {
-		if name != mainService {
-			f.refuse(placed(config.Where("services."+name)), "services", "", fmt.Sprintf("services.%s: a lone Dockerfile makes one service, which is called %s", shown(name), mainService))
-		}
-	}
+	onlyMain(config, "a lone Dockerfile", f)
 	port := config.Services[mainService].Port
 	if port == 0 {
 		port = exposed(content, f)

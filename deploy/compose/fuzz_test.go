@@ -18,6 +18,7 @@ import (
 
 	"vitrine/deploy"
 	"vitrine/deployments"
+	"vitrine/deployments/repoconfig"
 )
 
 // passes are the fields of a service that may be in a file that is read. The list is a second one on purpose.
@@ -42,7 +43,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		for _, file := range usual {
+		for _, file := range repoconfig.ComposeFiles() {
 			if content := fileOf(archive, file); content != nil {
 				f.Add(content)
 			}

@@ -1,4 +1,4 @@
-// Package compose reads what a checkout asks for: a compose file, or a lone Dockerfile, becomes a deploy.Stack. It is the policy, too: only what
+// Package compose reads what a checkout asks for: a compose file, a lone Dockerfile or a folder to be served becomes a deploy.Stack. It is the policy, too: only what
 // is known to be safe and supported passes, and everything else is told with its line.
 //
 // The files are a stranger's. They are read without following symbolic links and nothing outside of the checkout is opened.
@@ -24,12 +24,6 @@ const (
 	maxServices = 25 // containers, replicas counted
 	maxVolumes  = 50
 )
-
-// usual are the names of compose files in the order in which they are looked for. Override files are for a developer's machine and are not read.
-var usual = [...]string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"}
-
-// preview is what is merged on top of them, where it is there.
-const preview = "compose.preview.yaml"
 
 // A Reader reads checkouts. It has no state and may be used side by side.
 type Reader struct{ config Config }
@@ -119,18 +113,21 @@ func (r *Reader) read(ctx context.Context, beyond Policy, dir string, v deployme
 		return deployments.Stack{}, err
 	}
 	defer func() { stack.Notes = append(config.Notes(), stack.Notes...) }()
-	names, lone, err := find(files, config)
-	if err != nil {
+	what, err := find(files, config)
+	switch {
+	case err != nil:
 		return deployments.Stack{}, err
-	}
-	if lone {
-		return readDockerfile(files, config, beyond, names[0], v)
+	case what.dockerfile != "":
+		return readDockerfile(files, config, beyond, what.dockerfile, v)
+	case what.static != "":
+		return readStatic(config, beyond, what.static, v)
 	}
 	if forgiving {
 		v.Env = in.declared(config.Env)
 	}
 	in.project = projectName(v.Own)
-	return newReading(files, in, path.Dir(names[0]), reading{config: config, beyond: beyond, vars: v.All(), args: v.Own, forgiving: forgiving}).read(ctx, dir, names)
+	reads := newReading(files, in, path.Dir(what.compose[0]), reading{config: config, beyond: beyond, vars: v.All(), args: v.Own, forgiving: forgiving})
+	return reads.read(ctx, dir, what.compose)
 }
 
 // newReading makes a reading of what the caller has set of it.
@@ -150,59 +147,9 @@ func readConfig(files *checkout.Checkout) (repoconfig.Config, error) {
 	}
 	content, err := files.Read(repoconfig.FileName)
 	if err != nil {
-		return repoconfig.Config{}, configFault(repoconfig.FileName, err)
+		return repoconfig.Config{}, configFault(repoconfig.FileName, "", err)
 	}
 	return repoconfig.Parse(repoconfig.FileName, content)
-}
-
-// find returns the files to deploy, each to be merged over those before it, and whether it is a lone Dockerfile.
-func find(files *checkout.Checkout, config repoconfig.Config) (names []string, lone bool, err error) {
-	switch {
-	case len(config.Compose) > 0:
-		for _, name := range config.Compose {
-			if err := files.IsFile(name); err != nil {
-				return nil, false, configFault(config.Where("compose"), err)
-			}
-		}
-		return config.Compose, false, nil
-	case config.Dockerfile != "":
-		return []string{config.Dockerfile}, true, configFault(config.Where("dockerfile"), files.IsFile(config.Dockerfile))
-	}
-	for _, name := range usual {
-		there, err := files.Has(name)
-		if err != nil {
-			return nil, false, fmt.Errorf("look for %s: %w", name, err)
-		}
-		if there {
-			names = append(names, name)
-			break
-		}
-	}
-	for _, name := range []string{preview, "Dockerfile"} {
-		there, err := files.Has(name)
-		if err != nil {
-			return nil, false, fmt.Errorf("look for %s: %w", name, err)
-		}
-		if there && (name == preview || len(names) == 0) {
-			names = append(names, name)
-		}
-	}
-	if len(names) > 0 {
-		return names, names[0] == "Dockerfile", nil
-	}
-	return nil, false, &deployments.Fault{Kind: deployments.FaultNothing, Reason: fmt.Sprintf(
-		"there is nothing to deploy: looked for %s and Dockerfile in the root of the repository, and for compose: or dockerfile: in %s",
-		strings.Join(usual[:], ", "), repoconfig.FileName)}
-}
-
-// configFault makes a Fault of what the user got wrong about a file, and leaves other errors as they are.
-func configFault(where string, err error) error {
-	if bad, ok := errors.AsType[*checkout.Problem](err); ok {
-		at := placed(where)
-		return &deployments.Fault{Kind: deployments.FaultConfig, Where: where, Reason: bad.Reason, Excerpt: []string{where + ": " + bad.Reason},
-			Violations: []deployments.Violation{{File: at.file, Line: at.line, Rule: "files", Message: bad.Reason}}}
-	}
-	return err
 }
 
 // encode makes the answer of what was read.

@@ -23,7 +23,7 @@ type Config struct {
 	Compose []string
 	// Dockerfile makes a single service of this file; empty for "Dockerfile" where there is no compose file.
 	Dockerfile string
-	// Static is a folder with an index.html, served as it is.
+	// Static is a folder with an index.html, which a single service serves as it is; empty for the root where that has one and nothing else is deployed.
 	Static string
 	// Branches are the patterns of branches that have an environment of their own. See Tracks.
 	Branches []string

@@ -23,8 +23,9 @@ func file() form[Config] {
 				"docker-compose.yaml and docker-compose.yml.", nil),
 		entry("dockerfile", repoPath("a Dockerfile", "docker/Dockerfile", `|^[./]*$`), func(c *Config) *string { return &c.Dockerfile },
 			"A Dockerfile that makes a single service `web`, with its port from EXPOSE.", "Dockerfile"),
-		later(entry("static", repoPath("a folder", "public/", ""), func(c *Config) *string { return &c.Static },
-			"A folder with an index.html, served as it is.", nil)),
+		entry("static", repoPath("a folder", "public/", ""), func(c *Config) *string { return &c.Static },
+			"A folder with an index.html, served as it is by a single service `web`. By default the root, where it has an index.html and neither a compose "+
+				"file nor a Dockerfile.", nil),
 		entry("branches", patterns, func(c *Config) *[]string { return &c.Branches },
 			"Branches that have a preview of their own, read at the default branch. A star stays within one segment of a name.", []string{}),
 		entry("pull_requests", pullRequests(), func(c *Config) *PullRequests { return &c.PullRequests },
