@@ -53,6 +53,9 @@ func (b *Builder) buildOne(
 	ctx context.Context, req deployments.BuildRequest, build deployments.Build, from provenance, log io.Writer,
 ) (deployments.Image, bool, error) {
 	image := deployments.Image{Service: build.Service}
+	if req.Source.Fork {
+		build.Secrets = nil
+	}
 	r, err := readRecipe(req.Dir, build)
 	if err != nil {
 		return image, false, away(ctx, waitsForFolder, err)

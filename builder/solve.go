@@ -11,6 +11,7 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/util/bklog"
 	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
@@ -40,6 +41,7 @@ func (b *Builder) solve(ctx context.Context, from provenance, build deployments.
 	if err != nil {
 		return "", away(ctx, waitsForFolder, err)
 	}
+	opt.Session = []session.Attachable{heldSecrets(build.Secrets)}
 	// BuildKit's client logs what its errors say again.
 	ctx = bklog.WithLogger(ctx, logrus.NewEntry(quiet()))
 	c, err := b.buildkit(ctx)

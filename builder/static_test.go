@@ -55,11 +55,7 @@ func TestBuildServesAFolder(t *testing.T) {
 // filesOf returns the files of an image, without those that an engine makes in every container.
 func (w *workshop) filesOf(image string) (names []string) {
 	w.t.Helper()
-	made, err := w.engine.ContainerCreate(w.t.Context(), &container.Config{Image: image, Cmd: []string{"/tool"}}, nil, nil, nil, "")
-	check(w.t, err)
-	w.t.Cleanup(func() { check(w.t, w.engine.ContainerRemove(context.Background(), made.ID, container.RemoveOptions{})) })
-	stream, err := w.engine.ContainerExport(w.t.Context(), made.ID)
-	check(w.t, err)
+	stream := w.export(image)
 	defer stream.Close()
 	archive := tar.NewReader(stream)
 	for {
@@ -73,6 +69,17 @@ func (w *workshop) filesOf(image string) (names []string) {
 			names = append(names, header.Name)
 		}
 	}
+}
+
+// export returns the file system of an image, as a tar archive.
+func (w *workshop) export(image string) io.ReadCloser {
+	w.t.Helper()
+	made, err := w.engine.ContainerCreate(w.t.Context(), &container.Config{Image: image, Cmd: []string{"/tool"}}, nil, nil, nil, "")
+	check(w.t, err)
+	w.t.Cleanup(func() { check(w.t, w.engine.ContainerRemove(context.Background(), made.ID, container.RemoveOptions{})) })
+	stream, err := w.engine.ContainerExport(w.t.Context(), made.ID)
+	check(w.t, err)
+	return stream
 }
 
 func TestBuildOfAFolderWithoutAProgramIsOurs(t *testing.T) {

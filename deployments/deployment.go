@@ -99,6 +99,9 @@ type Build struct {
 	Inline     string            // the Dockerfile's text, where the compose file has it; then Dockerfile is empty
 	Target     string            // a stage; empty for the last
 	Args       map[string]string // build arguments
+	// Secrets are what RUN --mount=type=secret may read, by the IDs that the Dockerfile names them by. Nobody is shown them, and the builds of a fork's code
+	// get none.
+	Secrets map[string][]byte `json:",omitempty"`
 	// Static says that there is no Dockerfile: Context is a folder that is served as it is, at StaticPort.
 	Static bool `json:",omitempty"`
 }

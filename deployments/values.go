@@ -23,6 +23,8 @@ type Values struct {
 	// Env are those of `env:` and the Variables of the repository, which may be secret: they serve ${...}, reach every service's environment, stand in
 	// for an env_file that is not there, and serve secrets from the environment. They are no build arguments, which an image's history shows.
 	Env map[string]string
+	// Fork says that the code is a fork's, whose builds get no secrets.
+	Fork bool
 }
 
 // maxVariable is the most bytes of a Variable's value; a container's whole environment has to fit into a process's arguments.

@@ -37,7 +37,7 @@ func (a *attempt) values(ctx context.Context, dir string) (Values, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.d.Secrets, a.mask = secrets, NewMask(secrets)
-	return Values{Own: a.own(nil, nil), Env: env}, nil
+	return Values{Own: a.own(nil, nil), Env: env, Fork: fork}, nil
 }
 
 // own returns the environment's own values. services have the hosts' labels at the same index.

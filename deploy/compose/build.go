@@ -13,12 +13,13 @@ import (
 )
 
 // builds adds the build of a service, if its files are there and inside the checkout.
-func (r *reading) builds(service string, c types.BuildConfig) {
+func (r *reading) builds(service string, project *types.Project, c types.BuildConfig) {
 	b := deployments.Build{
 		Service: service,
 		Target:  c.Target,
 		Inline:  c.DockerfileInline,
 		Args:    withVars(r.pairs(service, "build.args", c.Args), r.args),
+		Secrets: r.buildSecrets(service, project, c.Secrets),
 	}
 	field := r.nearest(service, "build", "context")
 	b.Context = path.Join(r.folder, c.Context)

@@ -80,16 +80,11 @@ func (r *reading) content(f field, file *deploy.File, kind, name string, declare
 		file.Sum, ok = r.sum(at, source)
 		return ok
 	case declared.Environment != "":
-		value, ok := r.vars[declared.Environment]
-		if !ok && !r.forgiving {
-			r.wrong(at, fmt.Sprintf("Set it with `vitrine env set`, or under `env:` in .vitrine.yml: %s", shown(declared.Environment)),
-				"the variable %s has no value here", shown(declared.Environment))
+		value, ok := r.variable(at, declared.Environment)
+		if !ok {
 			return false
 		}
-		if !ok {
-			r.variables.require(declared.Environment)
-		}
-		file.Content = []byte(value)
+		file.Content = value
 	default:
 		file.Content = []byte(declared.Content)
 	}
@@ -101,6 +96,25 @@ func (r *reading) content(f field, file *deploy.File, kind, name string, declare
 		file.Content = []byte{}
 	}
 	return true
+}
+
+// variable returns the value of a variable that a secret or a config names, which has to be there.
+func (r *reading) variable(at field, name string) ([]byte, bool) {
+	value, ok := r.vars[name]
+	switch {
+	case ok:
+	case r.forgiving:
+		r.variables.require(name)
+	case r.fork:
+		r.wrong(at, fmt.Sprintf("Give it a value for forks under `env:` in .vitrine.yml, such as `%s: {fork: dummy}`", shown(name)),
+			"the variable %s has no value for a fork", shown(name))
+		return nil, false
+	default:
+		r.wrong(at, fmt.Sprintf("Set it with `vitrine env set`, or under `env:` in .vitrine.yml: %s", shown(name)),
+			"the variable %s has no value here", shown(name))
+		return nil, false
+	}
+	return []byte(value), true
 }
 
 // id reads a number of a user or a group. Their names are the image's to know.

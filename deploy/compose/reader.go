@@ -126,7 +126,7 @@ func (r *Reader) read(ctx context.Context, beyond Policy, dir string, v deployme
 		v.Env = in.declared(config.Env)
 	}
 	in.project = projectName(v.Own)
-	reads := newReading(files, in, path.Dir(what.compose[0]), reading{config: config, beyond: beyond, vars: v.All(), args: v.Own, forgiving: forgiving})
+	reads := newReading(files, in, path.Dir(what.compose[0]), reading{config: config, beyond: beyond, vars: v.All(), args: v.Own, fork: v.Fork, forgiving: forgiving})
 	return reads.read(ctx, dir, what.compose)
 }
 

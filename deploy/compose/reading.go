@@ -25,6 +25,7 @@ type reading struct {
 	folder    string            // of the first compose file: what the model's paths are relative to
 	vars      map[string]string // of every service's environment
 	args      map[string]string // of every build
+	fork      bool              // the code is a fork's
 	forgiving bool              // a check on a developer's machine: what the server will know is taken to be there
 
 	*model
@@ -229,12 +230,16 @@ func (r *reading) nearest(service string, path ...string) field {
 	return r.field(service, strings.Join(path[:len(path)-1], "."))
 }
 
-// item returns one of the items that compose-go made of a list, which is the i-th of all and has the target in it. Where the files have not as many,
-// because compose-go brought ranges apart, equal ones together or files over each other, it is the list, at the line that has the target.
+// item returns one of the items that compose-go made of a list, such as "build.secrets", which is the i-th of all and has the target in it. Where the files
+// have not as many, because compose-go brought ranges apart, equal ones together or files over each other, it is the list, at the line that has the target.
 func (r *reading) item(service, list string, i, all int, target string) field {
 	var lists []*document.Node
 	for _, p := range r.all[service].parts {
-		if n := p.node.Get(list); n != nil && n.Kind == document.List {
+		n := p.node
+		for step := range strings.SplitSeq(list, ".") {
+			n = n.Get(step)
+		}
+		if n != nil && n.Kind == document.List {
 			lists = append(lists, n)
 		}
 	}

@@ -54,7 +54,7 @@ func (r *reading) translate(name string, project *types.Project) {
 		}
 	}
 	if c.Build != nil {
-		r.builds(name, *c.Build)
+		r.builds(name, project, *c.Build)
 	}
 	r.stack.Services = append(r.stack.Services, s)
 }

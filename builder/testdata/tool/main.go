@@ -3,6 +3,8 @@ package main
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -46,6 +48,15 @@ func main() {
 		before, _ := os.ReadFile(os.Args[2])
 		fmt.Printf("holds %q\n", before)
 		if err := os.WriteFile(os.Args[2], append(before, os.Args[3]...), 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "hash":
+		// hash FILE TO: prints FILE, and writes its SHA-256 to TO; where FILE is not there, nothing.
+		content, _ := os.ReadFile(os.Args[2])
+		fmt.Printf("read %s\n", content)
+		sum := sha256.Sum256(content)
+		if err := os.WriteFile(os.Args[3], []byte(hex.EncodeToString(sum[:])), 0o644); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

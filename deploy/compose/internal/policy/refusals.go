@@ -77,7 +77,7 @@ func ofServices() map[string]refusal {
 		"pid ipc uts userns_mode cgroup cgroup_parent": {namespace, remove},
 		"build.network":                       {namespace, "Remove it; a build reaches the internet"},
 		"build.privileged build.entitlements": {host, "Remove it; a build runs without privileges"},
-		"build.ssh":                           {"builds get no keys", "Use a token in a build argument that comes from a variable"},
+		"build.ssh":                           {"builds get no keys", "Use a token that the RUN mounts as a secret, under `build.secrets`"},
 		"build.extra_hosts":                   {elsewhere, "Use the hosts' names"},
 		"build.cache_from build.cache_to build.tags build.labels build.platforms":   {build, remove},
 		"build.isolation build.ulimits":                                             {scheduler, remove},
