@@ -87,9 +87,13 @@ func (r repository) branch(ctx context.Context, branch string) (sha string, err 
 	return found.GetCommit().GetSHA(), r.wrap(ctx, err, "read branch %q", branch)
 }
 
-// file returns a file's content at the head of the default branch, and whether it is there. What is no file, or a very large one, is a Fault.
-func (r repository) file(ctx context.Context, path string) (content []byte, there bool, err error) {
-	file, _, _, err := r.gh.Repositories.GetContents(ctx, r.owner, r.name, path, nil)
+// file returns a file's content at a branch or a commit, at the head of the default branch for "", and whether it is there. What is no file, or a very large
+// one, is a Fault.
+func (r repository) file(ctx context.Context, path, ref string) (content []byte, there bool, err error) {
+	file, _, _, err := r.gh.Repositories.GetContents(ctx, r.owner, r.name, path, &github.RepositoryContentGetOptions{Ref: ref})
+	if ref != "" && absentCommit(err) {
+		return nil, false, r.wrap(ctx, absent(err), "read %s at %s", path, ref)
+	}
 	if statusOf(err) == http.StatusNotFound {
 		return nil, false, nil
 	}

@@ -54,8 +54,12 @@ type Config struct {
 	// PreviewURL returns the address of the preview whose host has the label given ("shop-pr-42").
 	PreviewURL func(label string) string
 	States     Environments
-	Now        func() time.Time // nil stands for time.Now
-	Log        *slog.Logger     // nil logs nothing
+	// Serves says which repositories, by "owner/name", are served; nil stands for those of the App's owner, whom GitHub is asked for.
+	Serves func(repo string) bool
+	// Logs hands on what services print and printed, for /logs, with what is secret masked; see [deployments.Runtime]. It may be called side by side.
+	Logs func(ctx context.Context, q deployments.LogQuery, line func(deployments.LogLine) error) error
+	Now  func() time.Time // nil stands for time.Now
+	Log  *slog.Logger     // nil logs nothing
 
 	answerTime, callTime, headTime time.Duration // zero stands for the constants of these names
 }
@@ -65,11 +69,13 @@ type Config struct {
 type Bot struct {
 	config Config
 	apps   *installations
+	known  *known
 
 	mu     sync.Mutex
 	lost   map[string]bool    // outputs that GitHub does not take, and that were logged
 	shown  map[int64][32]byte // what this process last wrote into a comment, by its number
 	botted string             // the App's login, once it was asked for
+	owner  *string            // the login of the App's owner, once it was asked for
 }
 
 var (
@@ -106,7 +112,11 @@ func New(c Config) (*Bot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure the GitHub App: %w", err)
 	}
-	return &Bot{config: c, apps: apps, lost: map[string]bool{}, shown: map[int64][32]byte{}}, nil
+	known, err := newKnown()
+	if err != nil {
+		return nil, fmt.Errorf("configure the GitHub App: %w", err)
+	}
+	return &Bot{config: c, apps: apps, known: known, lost: map[string]bool{}, shown: map[int64][32]byte{}}, nil
 }
 
 // check returns everything that is wrong with the configuration.
@@ -126,6 +136,7 @@ func (c Config) check() error {
 	require(c.MaxTTL >= c.TTL, "the longest ttl is below the ttl")
 	require(c.PreviewURL != nil, "previews have no address")
 	require(c.States != nil, "there are no records to read")
+	require(c.Logs != nil, "there are no logs to read")
 	return errors.Join(errs...)
 }
 

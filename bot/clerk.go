@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,8 @@ import (
 	"vitrine/deployments"
 )
 
-// Resolve implements [deployments.Clerk]: it finds out whether a pushed branch is tracked, or whether a comment's author may command.
+// Resolve implements [deployments.Clerk]: it finds out whether a pushed branch is tracked, what the rules say of a pull request that changed, and whether
+// somebody may command.
 func (b *Bot) Resolve(ctx context.Context, r deployments.Request) (deployments.Resolution, error) {
 	ctx, cancel := within(ctx, b.config.callTime)
 	defer cancel()
@@ -20,23 +22,37 @@ func (b *Bot) Resolve(ctx context.Context, r deployments.Request) (deployments.R
 		b.config.Log.Error("drop a request", "request", r.ID, "origin", r.Origin.Key(), "error", err)
 		return deployments.Resolution{State: deployments.RequestIgnored}, nil
 	}
-	repo, err := b.repository(ctx, r.Origin.Repo)
+	resolution, err := b.resolve(ctx, r.Origin, q)
 	if errors.Is(err, errNotInstalled) {
-		return deployments.Resolution{State: deployments.RequestIgnored, Event: "skipped: the App is not installed on the repository any more"}, nil
-	}
-	if err != nil {
-		return deployments.Resolution{}, fmt.Errorf("resolve request %d: %w", r.ID, err)
-	}
-	var resolution deployments.Resolution
-	if q.Push != nil {
-		resolution, err = b.resolvePush(ctx, repo, r.Origin, *q.Push)
-	} else {
-		resolution, err = b.resolveCommand(ctx, repo, r.Origin, *q.Comment)
+		return deployments.Resolution{State: deployments.RequestIgnored, Event: "skipped: " + causeNotInstalled}, nil
 	}
 	if err != nil {
 		return deployments.Resolution{}, fmt.Errorf("resolve request %d: %w", r.ID, err)
 	}
 	return resolution, nil
+}
+
+func (b *Bot) resolve(ctx context.Context, o deployments.Origin, q question) (deployments.Resolution, error) {
+	served, err := b.serves(ctx, o.Repo)
+	if err != nil {
+		return deployments.Resolution{}, err
+	}
+	if !served {
+		return deployments.Resolution{State: deployments.RequestIgnored}, nil
+	}
+	repo, err := b.repository(ctx, o.Repo)
+	switch {
+	case err != nil:
+		return deployments.Resolution{}, err
+	case q.Push != nil:
+		return b.resolvePush(ctx, repo, o, *q.Push)
+	case q.Change != nil:
+		return b.resolveChange(ctx, o, *q.Change)
+	case q.Button != nil:
+		return b.resolveButton(ctx, repo, o, *q.Button)
+	default:
+		return b.resolveCommand(ctx, repo, o, *q.Comment)
+	}
 }
 
 func (b *Bot) resolvePush(ctx context.Context, repo repository, o deployments.Origin, p push) (deployments.Resolution, error) {
@@ -68,106 +84,132 @@ func (b *Bot) resolvePush(ctx context.Context, repo repository, o deployments.Or
 	return deployments.Resolution{State: deployments.RequestSucceeded, Wants: []deployments.Want{want}}, nil
 }
 
-func (b *Bot) resolveCommand(ctx context.Context, repo repository, o deployments.Origin, c comment) (deployments.Resolution, error) {
-	may, reason, err := b.may(ctx, repo, c)
+// resolveChange holds what an environment wants against the rules as they are now. What changes nothing stirs nothing: a label does not cancel a build, and
+// what a person has deployed against a rule stays until the next commit.
+func (b *Bot) resolveChange(ctx context.Context, o deployments.Origin, c change) (deployments.Resolution, error) {
+	head, err := b.presentHead(ctx, o)
 	if err != nil {
 		return deployments.Resolution{}, err
 	}
-	if !may {
-		return refuse(c, reason), nil
+	e, _, err := b.environment(ctx, o)
+	if err != nil {
+		return deployments.Resolution{}, err
 	}
-	duration, wrong := c.Command.check(b.config.MaxTTL)
-	if wrong != "" {
-		return refuse(c, wrong), nil
+	e.Origin = o
+	intent, source, cause := e.Resolve(head)
+	want := deployments.Want{Origin: o, Title: head.Title, Intent: intent, By: deployments.ByEvent, Cause: cause}
+	ignored := deployments.Resolution{State: deployments.RequestIgnored}
+	switch {
+	case intent == deployments.Up && e.Intent == deployments.Up && source.SHA == e.Source().SHA:
+		return ignored, nil
+	case intent == deployments.Up:
+		want.Source, want.Cause = source, c.Action+" "+source.ShortSHA()
+	case e.Generation == 0 && (!head.Open || head.Skip == deployments.SkipNothing):
+		return ignored, nil
+	case e.Intent == deployments.Gone && e.By != deployments.ByEvent: // it stays gone, whatever the rules say
+		return ignored, nil
+	case head.Open:
+		want.Source, want.Skip = source, head.Skip
 	}
-	if c.Command.Verb == help {
+	return deployments.Resolution{State: deployments.RequestSucceeded, Wants: []deployments.Want{want}}, nil
+}
+
+func (b *Bot) resolveCommand(ctx context.Context, repo repository, o deployments.Origin, c comment) (deployments.Resolution, error) {
+	who := asker{user: c.User, does: "/" + string(c.Command.Verb)}
+	reason, err := b.mayNot(ctx, repo, who, c.Command.Verb.changes())
+	if err != nil {
+		return deployments.Resolution{}, err
+	}
+	asked, wrong := c.Command.order(b.config.MaxTTL)
+	if reason = cmp.Or(reason, wrong); reason != "" {
+		return who.refused(reason), nil
+	}
+	switch c.Command.Verb {
+	case help:
 		return deployments.Resolution{State: deployments.RequestSucceeded, Reply: helpText()}, nil
-	}
-	if c.Command.Verb == deploy {
-		return b.resolveDeploy(ctx, repo, o, c)
+	case deploy:
+		return b.resolveWish(ctx, repo, o, wish{asker: who, at: c.At, commit: asked.commit, fresh: asked.fresh})
 	}
 	environment, up, err := b.environment(ctx, o)
-	if err != nil {
-		return deployments.Resolution{}, err
-	}
-	if c.Command.Verb == status {
-		reply, err := b.statusText(ctx, environment)
-		return deployments.Resolution{State: deployments.RequestSucceeded, Reply: reply}, err
-	}
-	if !up {
-		return refuse(c, fmt.Sprintf("There is no preview here that `/%s` could be about. `/deploy` starts one.", c.Command.Verb)), nil
-	}
-	want := deployments.Want{Origin: o, By: deployments.ByHand, Cause: c.cause()}
-	if c.Command.Verb == extend {
-		want.Intent, want.Extend = deployments.Keep, duration
-		if want.Extend == 0 {
-			want.Extend = b.config.TTL
-		}
-		return deployments.Resolution{
-			State: deployments.RequestSucceeded, Wants: []deployments.Want{want},
-			Event: fmt.Sprintf("extended by %s (%s)", spell(want.Extend), c.User),
-		}, nil
-	}
-	want.Intent = deployments.Gone
-	if c.Command.Verb == reset {
-		want.Intent, want.Force, want.Reset = deployments.Up, true, true
-	}
-	return deployments.Resolution{State: deployments.RequestTaken, Wants: []deployments.Want{want}}, nil
-}
-
-// resolveDeploy asks for the pull request as it is now: the head that was commanded is the one that is there.
-func (b *Bot) resolveDeploy(ctx context.Context, repo repository, o deployments.Origin, c comment) (deployments.Resolution, error) {
-	head, err := repo.pullHead(ctx, o.PullRequest)
 	switch {
-	case gone(err) || err == nil && !head.Open:
-		return refuse(c, "The pull request is closed. Reopen it, and its preview comes back."), nil
 	case err != nil:
 		return deployments.Resolution{}, err
-	case head.Skip == skipFork:
-		return refuse(c, "The pull request comes from a fork. Code from forks is not deployed; push the branch to this repository to preview it."), nil
-	case head.Skip == skipArchived:
-		return refuse(c, "The repository is archived. Unarchive it to preview its pull requests."), nil
-	case head.Skip == skipTitle:
-		return refuse(c, "The title of the pull request says `[skip preview]`. Take that out first."), nil
+	case c.Command.Verb == status:
+		reply, err := b.statusText(ctx, environment)
+		return deployments.Resolution{State: deployments.RequestSucceeded, Reply: reply}, err
+	case c.Command.Verb == logs && environment.Generation > 0:
+		return b.resolveLogs(ctx, environment, who, asked.service)
+	case !up:
+		return who.refused(fmt.Sprintf("There is no preview here that `%s` could be about. `/deploy` starts one.", who.does)), nil
 	}
-	return deployments.Resolution{State: deployments.RequestTaken, Wants: []deployments.Want{{
-		Origin: o, Source: head.Source, Title: head.Title,
-		Intent: deployments.Up, By: deployments.ByHand, Cause: c.cause(), Force: true,
-	}}}, nil
+	return b.carryOut(environment, c.Command.Verb, asked, who), nil
 }
 
-// may asks GitHub whether the comment's author may command this. What a webhook says of the author is not trusted.
-func (b *Bot) may(ctx context.Context, repo repository, c comment) (ok bool, reason string, err error) {
-	permission, err := repo.permission(ctx, c.User)
+// carryOut resolves a command about an environment that is up.
+func (b *Bot) carryOut(e deployments.Environment, v verb, asked order, who asker) deployments.Resolution {
+	want := deployments.Want{Origin: e.Origin, By: deployments.ByHand, Cause: who.cause()}
+	r := deployments.Resolution{State: deployments.RequestSucceeded}
+	switch v {
+	case extend:
+		want.Extend = cmp.Or(asked.extend, e.TTL, b.config.TTL)
+		r.Event = fmt.Sprintf("extended by %s (%s)", spell(want.Extend), who.user)
+	case pin, unpin:
+		pinned := v == pin
+		want.Pin = &pinned
+		r.Event = fmt.Sprintf("%sned by %s", v, who.user)
+	case destroy:
+		want.Intent, r.State = deployments.Gone, deployments.RequestTaken
+	case reset:
+		if e.Held != "" && e.Live == 0 {
+			return who.refused(fmt.Sprintf("Nothing was deployed here yet: %s waits for approval. `/deploy` approves it.", code(short(e.Held))))
+		}
+		want.Intent, want.Force, want.Reset, r.State = deployments.Up, true, true, deployments.RequestTaken
+	}
+	r.Wants = []deployments.Want{want}
+	return r
+}
+
+// An asker is somebody who wants something done.
+type asker struct {
+	user string // a login
+	does string // "/deploy", or what they pressed
+}
+
+// cause says who does what.
+func (a asker) cause() string { return fmt.Sprintf("%s by %s", a.does, a.user) }
+
+// refused is the resolution of what is not done, for a reason in Markdown.
+func (a asker) refused(reason string) deployments.Resolution {
+	return deployments.Resolution{
+		State: deployments.RequestRefused, Reply: reason,
+		Event: fmt.Sprintf("refused %s of %s: %s", a.does, a.user, strings.ReplaceAll(reason, "`", "")),
+	}
+}
+
+// mayNot asks GitHub whether somebody may do this, which changes something or only tells, and returns why not; empty where they may. What a webhook says of
+// them is not trusted.
+func (b *Bot) mayNot(ctx context.Context, repo repository, who asker, changes bool) (reason string, err error) {
+	permission, err := repo.permission(ctx, who.user)
 	if forbidden(err) {
 		b.lose("permissions", repo.String(), err)
-		return false, "GitHub does not tell this App who may do what here, so nobody may command it. An owner can grant it the permissions that it asks for.", nil
+		return "GitHub does not tell this App who may do what here, so nobody may command it. An owner can grant it the permissions that it asks for.", nil
 	}
 	if err != nil {
-		return false, "", err
+		return "", err
 	}
+	needs := "write access"
 	switch permission {
 	case "admin", "maintain", "write":
-		return true, "", nil
+		return "", nil
 	case "read", "triage":
-		if !c.Command.Verb.changes() {
-			return true, "", nil
+		if !changes {
+			return "", nil
 		}
-		return false, fmt.Sprintf("`/%s` needs write access to %s, which %s does not have.", c.Command.Verb, code(repo.String()), code(c.User)), nil
 	default:
-		return false, fmt.Sprintf("`/%s` needs access to %s, which %s does not have.", c.Command.Verb, code(repo.String()), code(c.User)), nil
+		needs = "access"
 	}
+	return fmt.Sprintf("`%s` needs %s to %s, which %s does not have.", who.does, needs, code(repo.String()), code(who.user)), nil
 }
-
-func refuse(c comment, reply string) deployments.Resolution {
-	return deployments.Resolution{
-		State: deployments.RequestRefused, Reply: reply,
-		Event: fmt.Sprintf("refused /%s of %s: %s", c.Command.Verb, c.User, strings.ReplaceAll(reply, "`", "")),
-	}
-}
-
-// cause says who commanded what.
-func (c comment) cause() string { return fmt.Sprintf("/%s by %s", c.Command.Verb, c.User) }
 
 // environment returns the one of an origin, and whether it is there and wanted.
 func (b *Bot) environment(ctx context.Context, o deployments.Origin) (e deployments.Environment, up bool, err error) {
@@ -188,7 +230,7 @@ func (b *Bot) Answer(ctx context.Context, r deployments.Request) error {
 	defer cancel()
 	q, err := questionOf(r)
 	if err != nil || q.Comment == nil {
-		return nil // dropped by Resolve, which said so, or a push, where nobody waits for an answer
+		return nil // dropped by Resolve, which said so, or nothing that was said under a pull request
 	}
 	reaction := map[deployments.RequestState]string{
 		deployments.RequestTaken:     "eyes",

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,42 +13,77 @@ import (
 
 	"vitrine/bot/githubsim"
 	"vitrine/deployments"
+	"vitrine/deployments/repoconfig"
 )
 
+// Each command, by those who may and those who may not.
 func TestCommands(t *testing.T) {
 	w := newWorld(t, nil)
 	number, sha := w.open("feature/login", "Login")
 	o := origin(number)
 	w.states[o.Key()] = environmentOf(number)
+	w.prints = []deployments.LogLine{
+		{At: time.Date(2024, 11, 21, 14, 0, 0, 5e6, time.UTC), Service: "web", Text: "GET / 200"},
+		{At: time.Date(2024, 11, 21, 14, 0, 1, 0, time.UTC), Service: "db", Text: "ready ``` @ana"},
+	}
 	up := deployments.Want{
 		Origin: o, Source: deployments.Source{Repo: "acme/shop", Branch: "feature/login", SHA: sha}, Title: "Login",
 		Intent: deployments.Up, By: deployments.ByHand, Cause: "/deploy by ben", Force: true,
 	}
+	fresh := up
+	fresh.Fresh = true
 	extended := func(d time.Duration) []deployments.Want {
 		return []deployments.Want{{Origin: o, By: deployments.ByHand, Cause: "/extend by ben", Extend: d}}
 	}
+	pinned := func(yes bool, cause string) []deployments.Want {
+		return []deployments.Want{{Origin: o, By: deployments.ByHand, Cause: cause, Pin: &yes}}
+	}
 	const day = 24 * time.Hour
+	const taken, succeeded, refused = deployments.RequestTaken, deployments.RequestSucceeded, deployments.RequestRefused
 	tests := []struct {
 		login, body string
 		state       deployments.RequestState
 		wants       []deployments.Want
 		reply       string // a part of it; "" for none
+		event       string // the same
 	}{
-		{"ben", "/deploy", deployments.RequestTaken, []deployments.Want{up}, ""},
-		{"ben", "/extend 3d", deployments.RequestSucceeded, extended(3 * day), ""},
-		{"ben", "/EXTEND", deployments.RequestSucceeded, extended(7 * day), ""},
-		{"ben", "/extend 99w", deployments.RequestSucceeded, extended(30 * day), ""},
-		{"ben", "/reset", deployments.RequestTaken, []deployments.Want{{Origin: o, Intent: deployments.Up, By: deployments.ByHand, Cause: "/reset by ben", Force: true, Reset: true}}, ""},
-		{"ben", "/destroy", deployments.RequestTaken, []deployments.Want{{Origin: o, Intent: deployments.Gone, By: deployments.ByHand, Cause: "/destroy by ben"}}, ""},
-		{"ben", "/status", deployments.RequestSucceeded, nil, "building (fetching). Newest commit: `3f2a91c`. Until 28 Nov 2024, 14:00 UTC."},
-		{"carl", "/status", deployments.RequestSucceeded, nil, "building"},
-		{"carl", "/help", deployments.RequestSucceeded, nil, "| `/extend [duration]` |"},
-		{"carl", "/deploy", deployments.RequestRefused, nil, "`/deploy` needs write access to `acme/shop`, which `carl` does not have."},
-		{"mallory", "/extend 3d", deployments.RequestRefused, nil, "`/extend` needs access to `acme/shop`, which `mallory` does not have."},
-		{"mallory", "/help", deployments.RequestRefused, nil, "`/help` needs access"},
-		{"ben", "/extend tomorrow", deployments.RequestRefused, nil, "`tomorrow` is no duration. The right form is `/extend 3d`"},
-		{"ben", "/deploy fresh", deployments.RequestRefused, nil, "`/deploy` stands alone in its line, without `fresh`."},
-		{"carl", "/extend tomorrow", deployments.RequestRefused, nil, "needs write access"},
+		{"ben", "/deploy", taken, []deployments.Want{up}, "", ""},
+		{"ben", "/deploy fresh", taken, []deployments.Want{fresh}, "", ""},
+		{"ben", "/deploy " + sha[:7], taken, []deployments.Want{up}, "", ""},
+		{"ben", "/deploy " + strings.ToUpper(sha), taken, []deployments.Want{up}, "", ""},
+		{"ben", "/deploy 1234567", refused, nil, "`1234567` is not the head; that is `" + sha[:7] + "` now. `/deploy` deploys it.", "refused /deploy of ben: 1234567 is not the head"},
+		{"ben", "/deploy soon", refused, nil, "`soon` is no commit. The right forms are `/deploy`, `/deploy fresh`", "refused"},
+		{"ben", "/extend 3d", succeeded, extended(3 * day), "", "extended by 3 days (ben)"},
+		{"ben", "/EXTEND", succeeded, extended(7 * day), "", "extended by 7 days (ben)"},
+		{"ben", "/extend 99w", succeeded, extended(30 * day), "", "extended by 30 days (ben)"},
+		{"ben", "/extend tomorrow", refused, nil, "`tomorrow` is no duration. The right form is `/extend 3d`", "refused"},
+		{"ben", "/reset", taken, []deployments.Want{{Origin: o, Intent: deployments.Up, By: deployments.ByHand, Cause: "/reset by ben", Force: true, Reset: true}}, "", ""},
+		{"ben", "/destroy", taken, []deployments.Want{{Origin: o, Intent: deployments.Gone, By: deployments.ByHand, Cause: "/destroy by ben"}}, "", ""},
+		{"ben", "/pin", succeeded, pinned(true, "/pin by ben"), "", "pinned by ben"},
+		{"ben", "/unpin", succeeded, pinned(false, "/unpin by ben"), "", "unpinned by ben"},
+		{"ben", "/pin me", refused, nil, "`/pin` stands alone in its line, without `me`.", "refused"},
+		{"ben", "/logs", succeeded, nil, "````\n14:00:00.005 web  GET / 200\n14:00:01.000 db  ready ``` @ana\n````", ""},
+		{"ben", "/logs web", succeeded, nil, "The last 1 line of web, in UTC</summary>\n\n```\n14:00:00.005 GET / 200\n```\n", ""},
+		{"ben", "/logs worker", refused, nil, "No service `worker` has printed anything here. There are `db`, `web`.", "refused /logs of ben: No service worker"},
+		{"ben", "/status", succeeded, nil, "building (fetching). Newest commit: `3f2a91c`. Until 28 Nov 2024, 14:00 UTC.", ""},
+		{"carl", "/status", succeeded, nil, "building", ""},
+		{"carl", "/help", succeeded, nil, "| `/extend [duration]` |", ""},
+		{"carl", "/help", succeeded, nil, "| `/deploy [fresh \\| <sha>]` |", ""},
+		{"mallory", "/help", refused, nil, "`/help` needs access", "refused"},
+		{"mallory", "/status", refused, nil, "`/status` needs access", "refused"},
+		{"carl", "/extend tomorrow", refused, nil, "needs write access", "refused"},
+	}
+	for _, v := range []verb{deploy, extend, reset, destroy, pin, unpin, logs} {
+		for login, needs := range map[string]string{"carl": "write access", "mallory": "access"} {
+			reply := fmt.Sprintf("`/%s` needs %s to `acme/shop`, which `%s` does not have.", v, needs, login)
+			tests = append(tests, struct {
+				login, body string
+				state       deployments.RequestState
+				wants       []deployments.Want
+				reply       string
+				event       string
+			}{login, "/" + string(v), refused, nil, reply, "refused /" + string(v) + " of " + login})
+		}
 	}
 	for _, test := range tests {
 		t.Run(test.login+" "+test.body, func(t *testing.T) {
@@ -61,59 +97,128 @@ func TestCommands(t *testing.T) {
 			if !strings.Contains(resolution.Reply, test.reply) || (test.reply == "") != (resolution.Reply == "") {
 				t.Errorf("reply %q, want %q", resolution.Reply, test.reply)
 			}
+			if !strings.Contains(resolution.Event, test.event) || (test.event == "") != (resolution.Event == "") {
+				t.Errorf("event %q, want %q", resolution.Event, test.event)
+			}
 		})
+	}
+}
+
+// Without a duration an /extend is by the repository's own ttl, and by the server's where it has none.
+func TestExtendByTheRepositorysTTL(t *testing.T) {
+	w := newWorld(t, nil)
+	number, _ := w.open("a", "x")
+	e := environmentOf(number)
+	e.TTL = 36 * time.Hour
+	w.states[origin(number).Key()] = e
+	if r, _ := w.command(number, "ben", "/extend"); len(r.Wants) != 1 || r.Wants[0].Extend != 36*time.Hour || r.Event != "extended by 36 hours (ben)" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestLogs(t *testing.T) {
+	w := newWorld(t, nil)
+	number, _ := w.open("a", "x")
+	e := environmentOf(number)
+	e.Intent, e.Cause = deployments.Gone, "pull request closed"
+	w.states[origin(number).Key()] = e
+	if r, _ := w.command(number, "ben", "/logs"); r.State != deployments.RequestSucceeded || r.Reply != "Nothing was printed yet." {
+		t.Errorf("of what has printed nothing: %+v", r)
+	}
+	for i := range 1000 {
+		w.prints = append(w.prints, deployments.LogLine{Service: "web", Text: fmt.Sprintf("%d\t\u202e%s", i, strings.Repeat("é`", 1000))})
+	}
+	r, _ := w.command(number, "ben", "/logs")
+	if size := len(r.Reply); size > 64<<10 || size < 40<<10 {
+		t.Errorf("the reply has %d bytes", size)
+	}
+	if !strings.Contains(r.Reply, "web  999 é`") || strings.Contains(r.Reply, "web  1 é`") || strings.ContainsAny(r.Reply, "\u202e\t") {
+		t.Errorf("the reply is %.200q", r.Reply)
+	}
+	if _, err := w.Comment("acme/shop", number, "ben", r.Reply); err != nil {
+		t.Errorf("GitHub does not take it: %v", err)
 	}
 }
 
 func TestCommandsWithoutAPreview(t *testing.T) {
 	w := newWorld(t, nil)
 	number, _ := w.open("a", "x")
-	for _, body := range []string{"/extend 3d", "/reset", "/destroy"} {
+	for _, body := range []string{"/extend 3d", "/reset", "/destroy", "/pin", "/unpin", "/logs"} {
 		if resolution, _ := w.command(number, "ben", body); resolution.State != deployments.RequestRefused || !strings.Contains(resolution.Reply, "no preview") {
 			t.Errorf("%s: %+v", body, resolution)
 		}
 	}
-	if resolution, _ := w.command(number, "ben", "/status"); !strings.Contains(resolution.Reply, "There is no preview here") {
-		t.Errorf("/status: %+v", resolution)
+	status := func(e deployments.Environment, want string) {
+		t.Helper()
+		w.states[origin(number).Key()] = e
+		if resolution, _ := w.command(number, "ben", "/status"); !strings.Contains(resolution.Reply, want) {
+			t.Errorf("/status: %q, want %q", resolution.Reply, want)
+		}
 	}
+	status(deployments.Environment{}, "There is no preview here")
 	e := environmentOf(number)
-	e.Intent, e.Cause = deployments.Gone, "/destroy by @ana"
-	w.states[origin(number).Key()] = e
-	if resolution, _ := w.command(number, "ben", "/status"); !strings.Contains(resolution.Reply, "removed (/destroy by @\u200bana)") {
-		t.Errorf("/status of what is gone: %+v", resolution)
-	}
+	e.Intent, e.Cause, e.Skipped = deployments.Gone, "skipped: drafts are off", "drafts are off in `x`"
+	status(e, "There is no preview here, as `3f2a91c` is skipped: drafts are off in \\`x\\`.")
+	e.Cause, e.Skipped = "/destroy by @ana", ""
+	status(e, "removed (/destroy by @\u200bana)")
 	if resolution, _ := w.command(number, "ben", "/destroy"); resolution.State != deployments.RequestRefused {
 		t.Errorf("/destroy of what is gone: %+v", resolution)
 	}
 	if resolution, _ := w.command(number, "ben", "/deploy"); resolution.State != deployments.RequestTaken {
 		t.Errorf("/deploy of what is gone: %+v", resolution)
 	}
+	e = environmentOf(number)
+	e.Pinned = true
+	status(e, "It is pinned, and does not expire.")
+	e.Held, e.Live = strings.Repeat("d", 40), 0
+	w.states[origin(number).Key()] = e
+	if resolution, _ := w.command(number, "ben", "/reset"); resolution.State != deployments.RequestRefused || !strings.Contains(resolution.Reply, "`ddddddd` waits for approval") {
+		t.Errorf("/reset of what waits for approval: %+v", resolution)
+	}
 }
 
 func TestDeployIsRefused(t *testing.T) {
 	w := newWorld(t, nil)
-	refused := func(number int, reason string) {
+	number, _ := w.open("closed", "x")
+	refused := func(reason string) {
 		t.Helper()
-		if resolution, _ := w.command(number, "ben", "/deploy"); resolution.State != deployments.RequestRefused || !strings.Contains(resolution.Reply, reason) {
+		resolution, _ := w.command(number, "ben", "/deploy")
+		if resolution.State != deployments.RequestRefused || !strings.Contains(resolution.Reply, reason) || resolution.Event == "" || resolution.Wants != nil {
 			t.Errorf("%+v, want a refusal with %q", resolution, reason)
 		}
 	}
-	fork, err := w.Fork(t.Context(), "acme/shop", "mallory")
-	w.must(err)
-	_, err = w.Commit(t.Context(), githubsim.Change{Repository: fork, Branch: "b", Author: "mallory", Files: map[string]string{"x": "y"}})
-	w.must(err)
-	number, err := w.OpenPullRequest(t.Context(), githubsim.PullRequest{Repository: "acme/shop", Head: "mallory:b", Title: "x", Author: "mallory"})
-	w.must(err)
-	w.deliveries()
-	refused(number, "comes from a fork")
-
-	number, _ = w.open("skipped", "x [skip preview]")
-	refused(number, "`[skip preview]`")
-
-	number, _ = w.open("closed", "x")
+	w.rewrite("/pulls/1", `"archived":false`, `"archived":true`)
+	refused("archived")
+	w.Intercept(nil)
 	w.must(w.ClosePullRequest("acme/shop", number, "ana"))
 	w.deliveries()
-	refused(number, "is closed")
+	refused("is closed")
+
+	w.must(w.CreateRepository(t.Context(), "acme/docs", true, map[string]string{"README.md": "Read me.\n"}))
+	w.must(w.SetPermission("acme/docs", "ben", "write"))
+	_, err := w.Commit(t.Context(), githubsim.Change{Repository: "acme/docs", Branch: "b", Author: "ben", Files: map[string]string{"a/Dockerfile": "FROM scratch\n"}})
+	w.must(err)
+	number, err = w.OpenPullRequest(t.Context(), githubsim.PullRequest{Repository: "acme/docs", Head: "b", Title: "x", Author: "ben"})
+	w.must(err)
+	_, err = w.Comment("acme/docs", number, "ben", "/deploy")
+	w.must(err)
+	for _, d := range w.deliveries() {
+		for _, r := range d.Requests {
+			if r.Origin.PullRequest == 0 {
+				continue
+			}
+			resolution, err := w.bot.Resolve(t.Context(), r)
+			w.must(err)
+			if resolution.State != deployments.RequestRefused || !strings.Contains(resolution.Reply, "nothing to deploy at `") || !strings.Contains(resolution.Reply, lookedFor) {
+				t.Errorf("%+v", resolution)
+			}
+		}
+	}
+	for _, name := range strings.FieldsFunc(lookedFor, func(c rune) bool { return strings.ContainsRune("`, ", c) }) {
+		if name != "and" && !repoconfig.Deployable([]string{name}) {
+			t.Errorf("nobody looks for %s", name)
+		}
+	}
 }
 
 func TestAnswer(t *testing.T) {
@@ -293,7 +398,7 @@ func TestPushes(t *testing.T) {
 
 func TestResolveDropsWhatItCannotRead(t *testing.T) {
 	w := newWorld(t, nil)
-	for _, payload := range []string{`{}`, `{"version":2,"push":{}}`, `{"version":1}`, `{"version":1,"push":{},"comment":{}}`, `x`} {
+	for _, payload := range []string{`{}`, `{"version":2,"push":{}}`, `{"version":1}`, `{"version":1,"push":{},"comment":{}}`, `{"version":1,"change":{},"button":{}}`, `x`} {
 		r := deployments.Request{Origin: origin(1), Payload: json.RawMessage(payload), State: deployments.RequestPending}
 		if resolution, err := w.bot.Resolve(t.Context(), r); err != nil || resolution.State != deployments.RequestIgnored {
 			t.Errorf("%s: %+v, %v", payload, resolution, err)

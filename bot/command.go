@@ -26,6 +26,9 @@ const (
 	extend  verb = "extend"
 	reset   verb = "reset"
 	destroy verb = "destroy"
+	pin     verb = "pin"
+	unpin   verb = "unpin"
+	logs    verb = "logs"
 	status  verb = "status"
 	help    verb = "help"
 )
@@ -43,10 +46,13 @@ var usage = []struct {
 	does   string
 	change bool // needs write access
 }{
-	{deploy, "/deploy", "deploys the head again", true},
+	{deploy, "/deploy [fresh | <sha>]", "deploys the head again, `fresh` without a cache and on bases that are pulled anew; of a fork it approves the head, which `<sha>` names", true},
 	{extend, "/extend [duration]", "keeps the preview longer: `3d`, `12h`, `2w`", true},
 	{reset, "/reset", "begins with fresh data: removes the preview's volumes and runs every init job again; same URL, same commit", true},
 	{destroy, "/destroy", "removes the preview until the next push or `/deploy`", true},
+	{pin, "/pin", "keeps the preview until `/unpin`: it does not expire", true},
+	{unpin, "/unpin", "lets the preview expire again", true},
+	{logs, "/logs [service]", "shows the last lines that the services have printed, with what is secret masked", true},
 	{status, "/status", "says how the preview is", false},
 	{help, "/help", "shows this list", false},
 }
@@ -113,7 +119,7 @@ func paragraphs(document ast.Node) iter.Seq[ast.Node] {
 }
 
 // commandLine matches where a command may be, before Markdown is asked.
-var commandLine = regexp.MustCompile(`(?im)^ {0,3}/(deploy|extend|reset|destroy|status|help)\b`)
+var commandLine = regexp.MustCompile(`(?im)^ {0,3}/(deploy|extend|reset|destroy|pin|unpin|logs|status|help)\b`)
 
 // parseCommand reads one line.
 func parseCommand(line string) (command, bool) {
@@ -133,20 +139,51 @@ func parseCommand(line string) (command, bool) {
 	return command{}, false
 }
 
-// check returns how long an /extend is for (zero without a duration), or the right form of a command that has it wrong.
-func (c command) check(max time.Duration) (d time.Duration, wrong string) {
-	switch {
-	case c.Argument == "":
-		return 0, ""
-	case c.Verb != extend:
-		return 0, fmt.Sprintf("`/%s` stands alone in its line, without %s.", c.Verb, code(c.Argument))
-	}
-	d, ok := parseDuration(c.Argument, max)
-	if !ok {
-		return 0, fmt.Sprintf("%s is no duration. The right form is `/extend 3d`, with `h` for hours, `d` for days or `w` for weeks.", code(c.Argument))
-	}
-	return d, ""
+// An order is a command's argument, read.
+type order struct {
+	fresh   bool          // of /deploy
+	commit  string        // of /deploy: what the head's name begins with, in lower case; empty where it does not say
+	extend  time.Duration // of /extend; 0 where it does not say
+	service string        // of /logs; empty for all
 }
+
+// order reads the command's argument, or returns the right form of a command that has it wrong. An /extend is cut to max.
+func (c command) order(max time.Duration) (o order, wrong string) {
+	argument := c.Argument
+	switch c.Verb {
+	case deploy:
+		o.fresh = strings.EqualFold(argument, "fresh")
+		if !o.fresh && argument != "" {
+			o.commit = strings.ToLower(argument)
+			if !commitForm.MatchString(o.commit) {
+				return order{}, fmt.Sprintf("%s is no commit. The right forms are `/deploy`, `/deploy fresh`, and `/deploy 3f2a91c` with 7 to 40 digits of the head.", code(argument))
+			}
+		}
+	case extend:
+		ok := true
+		if argument != "" {
+			o.extend, ok = parseDuration(argument, max)
+		}
+		if !ok {
+			return order{}, fmt.Sprintf("%s is no duration. The right form is `/extend 3d`, with `h` for hours, `d` for days or `w` for weeks.", code(argument))
+		}
+	case logs:
+		o.service = argument
+		if !serviceForm.MatchString(argument) {
+			return order{}, fmt.Sprintf("%s is no service. The right forms are `/logs`, and `/logs web` with the name of one service.", code(argument))
+		}
+	default:
+		if argument != "" {
+			return order{}, fmt.Sprintf("`/%s` stands alone in its line, without %s.", c.Verb, code(argument))
+		}
+	}
+	return o, ""
+}
+
+var (
+	commitForm  = regexp.MustCompile(`^[0-9a-f]{7,40}$`)
+	serviceForm = regexp.MustCompile(`^([a-zA-Z0-9][a-zA-Z0-9._-]{0,62})?$`) // as compose has them
+)
 
 var durationForm = regexp.MustCompile(`^([0-9]{1,9})([hdwHDW])$`)
 

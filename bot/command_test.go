@@ -24,7 +24,7 @@ func TestCommandsIn(t *testing.T) {
 		"not first in the line":      {"please /deploy", nil},
 		"a longer word":              {"/deployment\n/deploy-now\n/help/me", nil},
 		"reset":                      {"/Reset", []command{{Verb: reset}}},
-		"of a later version":         {"/pin\n/logs web", nil},
+		"pins and logs":              {"/pin\n/Unpin\n/logs web", []command{{pin, ""}, {unpin, ""}, {logs, "web"}}},
 		"unknown":                    {"/shrug", nil},
 		"a bad argument is kept":     {"/deploy fresh", one(deploy, "fresh")},
 		"fenced":                     {"```\n/deploy\n```", nil},
@@ -64,36 +64,58 @@ func slicesOf(c command, n int) []command {
 	return s
 }
 
-func TestCommandCheck(t *testing.T) {
+// Every verb is looked for before Markdown is asked.
+func TestCommandLineHasEveryVerb(t *testing.T) {
+	for _, u := range usage {
+		if got := commandsIn("/" + string(u.verb)); len(got) != 1 || got[0].Verb != u.verb {
+			t.Errorf("/%s is read as %v", u.verb, got)
+		}
+	}
+}
+
+func TestCommandOrder(t *testing.T) {
 	const day = 24 * time.Hour
+	full := strings.Repeat("0a", 20)
 	tests := map[string]struct {
 		command command
-		want    time.Duration
+		want    order
 		wrong   bool
 	}{
-		"none":          {command{extend, ""}, 0, false},
-		"days":          {command{extend, "3d"}, 3 * day, false},
-		"hours":         {command{extend, "12h"}, 12 * time.Hour, false},
-		"weeks":         {command{extend, "2W"}, 14 * day, false},
-		"the longest":   {command{extend, "30d"}, 30 * day, false},
-		"longer":        {command{extend, "31d"}, 30 * day, false},
-		"very long":     {command{extend, "999999999w"}, 30 * day, false},
-		"too long":      {command{extend, "9999999999w"}, 0, true},
-		"zero":          {command{extend, "0d"}, 0, true},
-		"negative":      {command{extend, "-3d"}, 0, true},
-		"no unit":       {command{extend, "3"}, 0, true},
-		"another unit":  {command{extend, "3m"}, 0, true},
-		"two":           {command{extend, "1d 2h"}, 0, true},
-		"foreign digit": {command{extend, "٣d"}, 0, true},
-		"deploy":        {command{deploy, ""}, 0, false},
-		"deploy fresh":  {command{deploy, "fresh"}, 0, true},
-		"help me":       {command{help, "me"}, 0, true},
+		"none":           {command{extend, ""}, order{}, false},
+		"days":           {command{extend, "3d"}, order{extend: 3 * day}, false},
+		"hours":          {command{extend, "12h"}, order{extend: 12 * time.Hour}, false},
+		"weeks":          {command{extend, "2W"}, order{extend: 14 * day}, false},
+		"the longest":    {command{extend, "30d"}, order{extend: 30 * day}, false},
+		"longer":         {command{extend, "31d"}, order{extend: 30 * day}, false},
+		"very long":      {command{extend, "999999999w"}, order{extend: 30 * day}, false},
+		"too long":       {command{extend, "9999999999w"}, order{}, true},
+		"zero":           {command{extend, "0d"}, order{}, true},
+		"negative":       {command{extend, "-3d"}, order{}, true},
+		"no unit":        {command{extend, "3"}, order{}, true},
+		"another unit":   {command{extend, "3m"}, order{}, true},
+		"two":            {command{extend, "1d 2h"}, order{}, true},
+		"foreign digit":  {command{extend, "٣d"}, order{}, true},
+		"deploy":         {command{deploy, ""}, order{}, false},
+		"deploy fresh":   {command{deploy, "Fresh"}, order{fresh: true}, false},
+		"a commit":       {command{deploy, "3F2a91c"}, order{commit: "3f2a91c"}, false},
+		"a whole commit": {command{deploy, full}, order{commit: full}, false},
+		"six digits":     {command{deploy, "3f2a91"}, order{}, true},
+		"more than one":  {command{deploy, full + "0"}, order{}, true},
+		"no digits":      {command{deploy, "feature"}, order{}, true},
+		"fresh and one":  {command{deploy, "fresh 3f2a91c"}, order{}, true},
+		"all logs":       {command{logs, ""}, order{}, false},
+		"logs of one":    {command{logs, "web-1"}, order{service: "web-1"}, false},
+		"logs of two":    {command{logs, "web db"}, order{}, true},
+		"logs of a path": {command{logs, "../web"}, order{}, true},
+		"help me":        {command{help, "me"}, order{}, true},
+		"pin it":         {command{pin, "it"}, order{}, true},
+		"unpin":          {command{unpin, ""}, order{}, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			d, wrong := test.command.check(30 * day)
-			if d != test.want || (wrong != "") != test.wrong {
-				t.Errorf("check(%v) = %v, %q; want %v, wrong %v", test.command, d, wrong, test.want, test.wrong)
+			got, wrong := test.command.order(30 * day)
+			if got != test.want || (wrong != "") != test.wrong {
+				t.Errorf("order of %v is %+v, %q; want %+v, wrong %v", test.command, got, wrong, test.want, test.wrong)
 			}
 		})
 	}
@@ -102,6 +124,7 @@ func TestCommandCheck(t *testing.T) {
 func FuzzCommandsIn(f *testing.F) {
 	for _, seed := range []string{
 		"/deploy", "> /deploy\n/help", "```\n/deploy", "- a\n  - b\n/extend 3d", "<!--\n/deploy", "[a]: /deploy\n", "/deploy\n---",
+		"/deploy 3F2A91C\n/logs web", "/deploy FRESH\n/pin\n/unpin x",
 		strings.Repeat(">", 200) + "\n/deploy", strings.Repeat("- ", 200) + "\n/deploy", "\t/deploy\r\n/status",
 	} {
 		f.Add(seed)
@@ -118,8 +141,14 @@ func FuzzCommandsIn(f *testing.F) {
 			if strings.ContainsAny(c.Argument, "\r\n") || len([]rune(c.Argument)) > 100 {
 				t.Errorf("argument %q", c.Argument)
 			}
-			if d, wrong := c.check(time.Hour); d < 0 || d > time.Hour || d > 0 && wrong != "" {
-				t.Errorf("check(%v) = %v, %q", c, d, wrong)
+			o, wrong := c.order(time.Hour)
+			switch {
+			case wrong != "" && o != order{}:
+				t.Errorf("order of %v is %+v, and wrong: %q", c, o, wrong)
+			case o.extend < 0 || o.extend > time.Hour, o.commit != "" && !commitForm.MatchString(o.commit), len(o.service) > 63:
+				t.Errorf("order of %v is %+v", c, o)
+			case strings.Contains(wrong, "\n"):
+				t.Errorf("order of %v is refused in several lines: %q", c, wrong)
 			}
 		}
 	})

@@ -12,14 +12,6 @@ import (
 // maxTitle is how much of a pull request's title is kept; GitHub's own limit is 256 characters.
 const maxTitle = 256
 
-// Why a pull request is not deployed.
-const (
-	skipFork  = "the pull request comes from a fork; code from forks is not deployed"
-	skipTitle = "the title says [skip preview]"
-	// skipArchived stands in answers alone: nothing happens in an archived repository that a webhook would tell of.
-	skipArchived = "the repository is archived"
-)
-
 // Why an environment is taken down, where the reason decides what the comment says of its return.
 const (
 	causeClosed = "pull request closed"
@@ -34,9 +26,7 @@ type (
 
 		Number      int               `json:"number"`
 		PullRequest *pullRequestField `json:"pull_request"`
-		Changes     struct {
-			Base *struct{} `json:"base"`
-		} `json:"changes"`
+		Changes     changesField      `json:"changes"`
 
 		Ref     string `json:"ref"`
 		RefType string `json:"ref_type"`
@@ -49,8 +39,11 @@ type (
 		} `json:"issue"`
 		Comment commentField `json:"comment"`
 
-		CheckRun *checkRunField `json:"check_run"`
-		Sender   userField      `json:"sender"`
+		CheckRun        *checkRunField `json:"check_run"`
+		RequestedAction struct {
+			Identifier string `json:"identifier"`
+		} `json:"requested_action"`
+		Sender userField `json:"sender"`
 
 		Installation struct {
 			Account userField `json:"account"`
@@ -65,11 +58,29 @@ type (
 		Login string `json:"login"`
 		Type  string `json:"type"`
 	}
+	changesField struct {
+		Base  *struct{} `json:"base"` // of a pull request
+		Title *struct {
+			From string `json:"from"`
+		} `json:"title"`
+		Repository struct { // renamed
+			Name struct {
+				From string `json:"from"`
+			} `json:"name"`
+		} `json:"repository"`
+		Owner struct { // transferred
+			From struct {
+				User         userField `json:"user"`
+				Organization userField `json:"organization"`
+			} `json:"from"`
+		} `json:"owner"`
+	}
 	pullRequestField struct {
-		State  string `json:"state"`
-		Title  string `json:"title"`
-		Merged bool   `json:"merged"`
-		Head   struct {
+		State     string    `json:"state"`
+		Title     string    `json:"title"`
+		Merged    bool      `json:"merged"`
+		UpdatedAt time.Time `json:"updated_at"`
+		Head      struct {
 			Ref  string           `json:"ref"`
 			SHA  string           `json:"sha"`
 			Repo *repositoryField `json:"repo"` // null where the fork was deleted
@@ -86,8 +97,8 @@ type (
 	}
 )
 
-// deliveryOf returns what a webhook asks for; a delivery without wants, requests and withdrawals asks for nothing. app is the App's own id. It is
-// pure. An error says what is wrong with the payload.
+// deliveryOf returns what a webhook asks for; an empty delivery asks for nothing. app is the App's own id. It is pure. An error says what is wrong with the
+// payload.
 func deliveryOf(event, guid string, body []byte, app int64) (deployments.Delivery, error) {
 	d := deployments.Delivery{GUID: guid, Event: event}
 	read, ofRepository := readerOf(event, app)
@@ -130,64 +141,6 @@ func readerOf(event string, app int64) (read func(*deployments.Delivery, payload
 		return nil, false
 	}
 }
-
-func readPullRequest(d *deployments.Delivery, p payload) error {
-	pr, repo := p.PullRequest, p.Repository.FullName
-	if pr == nil || p.Number <= 0 || !commitSHA.MatchString(pr.Head.SHA) {
-		return fmt.Errorf("the payload of pull_request has no pull_request with a number and a head")
-	}
-	want := deployments.Want{
-		Origin: deployments.Origin{Repo: repo, PullRequest: p.Number},
-		Title:  plain(pr.Title, maxTitle),
-		By:     deployments.ByEvent,
-	}
-	switch p.Action {
-	case "closed":
-		want.Intent, want.Cause = deployments.Gone, causeClosed
-		if pr.Merged {
-			want.Cause = causeMerged
-		}
-		d.Wants = append(d.Wants, want)
-		return nil
-	case "edited":
-		if p.Changes.Base == nil {
-			return nil
-		}
-	case "opened", "reopened", "ready_for_review", "synchronize", "labeled", "unlabeled":
-	default:
-		return nil
-	}
-	if pr.State != "open" { // closed ones can be labelled
-		return nil
-	}
-	want.Intent = deployments.Up
-	head := ""
-	if pr.Head.Repo != nil {
-		head = pr.Head.Repo.FullName
-	}
-	want.Source = deployments.Source{Repo: repo, Branch: pr.Head.Ref, SHA: pr.Head.SHA, Fork: isFork(repo, head)}
-	want.Cause = fmt.Sprintf("%s %s", p.Action, want.Source.ShortSHA())
-	if p.Action == "synchronize" {
-		want.Cause = "push " + want.Source.ShortSHA()
-	}
-	d.Wants = append(d.Wants, want)
-	return nil
-}
-
-// skipReason returns the rule that keeps a pull request from being deployed, or "". head is the repository of its head, "" where that is gone.
-func skipReason(base, head, title string) string {
-	switch {
-	case isFork(base, head):
-		return skipFork
-	case strings.Contains(strings.ToLower(title), "[skip preview]"):
-		return skipTitle
-	default:
-		return ""
-	}
-}
-
-// isFork reports whether a head's repository is another one than the base's. One that is gone counts as a fork.
-func isFork(base, head string) bool { return !strings.EqualFold(base, head) }
 
 func readPush(d *deployments.Delivery, p payload) error {
 	branch, ok := strings.CutPrefix(p.Ref, "refs/heads/")

@@ -5,21 +5,34 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/go-github/v60/github"
+
 	"vitrine/deployments"
-	"vitrine/deployments/repoconfig"
 )
 
-// Head implements [deployments.Forge]. A repository that the App is not installed on (any more) has nothing that is open. An answer that the pull
-// request or the branch is not there is confirmed before it is believed: an environment would be taken down for it.
+// Why something is not open that is not simply closed.
+const (
+	causeNotInstalled = "the App is not installed on the repository any more"
+	causeUntracked    = "the branch is not tracked any more"
+	causeNoBranch     = "the branch is not there any more"
+)
+
+// Head implements [deployments.Forge]. A repository that is not served, or that the App is not installed on (any more), has nothing that is open. An answer
+// that the pull request or the branch is not there is confirmed before it is believed: an environment would be taken down for it.
 func (b *Bot) Head(ctx context.Context, o deployments.Origin) (deployments.Head, error) {
 	ctx, cancel := within(ctx, b.config.headTime)
 	defer cancel()
+	return b.presentHead(ctx, o)
+}
+
+// presentHead is Head within the caller's time.
+func (b *Bot) presentHead(ctx context.Context, o deployments.Origin) (deployments.Head, error) {
 	head, err := b.headOf(ctx, o)
-	if gone(err) || err == nil && !head.Open && o.PullRequest == 0 {
-		head, err = deployments.Head{}, b.confirm(ctx, o.Repo)
+	if gone(err) || err == nil && !head.Open && o.PullRequest == 0 && head.Cause != causeUnserved {
+		head, err = deployments.Head{Cause: head.Cause}, b.confirm(ctx, o.Repo)
 	}
 	if errors.Is(err, errNotInstalled) {
-		return deployments.Head{}, nil
+		return deployments.Head{Cause: causeNotInstalled}, nil
 	}
 	if err != nil {
 		return deployments.Head{}, fmt.Errorf("ask for the head of %s: %w", o.Key(), err)
@@ -28,6 +41,13 @@ func (b *Bot) Head(ctx context.Context, o deployments.Origin) (deployments.Head,
 }
 
 func (b *Bot) headOf(ctx context.Context, o deployments.Origin) (deployments.Head, error) {
+	served, err := b.serves(ctx, o.Repo)
+	if err != nil {
+		return deployments.Head{}, err
+	}
+	if !served {
+		return deployments.Head{Cause: causeUnserved}, nil
+	}
 	r, err := b.repository(ctx, o.Repo)
 	switch {
 	case err != nil:
@@ -54,26 +74,28 @@ func (b *Bot) confirm(ctx context.Context, repo string) error {
 	return err
 }
 
+// pullHead returns the head of a pull request, and the rule that keeps it from being deployed.
 func (r repository) pullHead(ctx context.Context, number int) (deployments.Head, error) {
 	pull, err := r.pull(ctx, number)
 	if err != nil {
 		return deployments.Head{}, err
 	}
-	into, from := pull.GetBase().GetRepo().GetFullName(), pull.GetHead().GetRepo().GetFullName()
-	head := deployments.Head{
-		Open:   pull.GetState() == "open",
-		Source: deployments.Source{Repo: r.String(), Branch: pull.GetHead().GetRef(), SHA: pull.GetHead().GetSHA(), Fork: isFork(into, from)},
-		Title:  plain(pull.GetTitle(), maxTitle),
-		Skip:   skipReason(into, from, pull.GetTitle()),
-	}
-	if pull.GetBase().GetRepo().GetArchived() {
-		head.Skip = skipArchived
-	}
-	head.Binding = head.Skip == skipArchived || head.Skip == skipFork
+	head := deployments.Head{Open: pull.GetState() == "open", Source: r.sourceOf(pull), Title: plain(pull.GetTitle(), maxTitle)}
 	if !commitSHA.MatchString(head.Source.SHA) {
 		return deployments.Head{}, away(ctx, fmt.Errorf("pull request #%d of %s has no commit at its head", number, r))
 	}
-	return head, nil
+	if !head.Open {
+		return head, nil
+	}
+	found, err := r.skipped(ctx, pull, head.Source)
+	head.Skip, head.Binding = found.text, found.binding
+	return head, err
+}
+
+// sourceOf returns the head of a pull request.
+func (r repository) sourceOf(pull *github.PullRequest) deployments.Source {
+	into, from := pull.GetBase().GetRepo().GetFullName(), pull.GetHead().GetRepo().GetFullName()
+	return deployments.Source{Repo: r.String(), Branch: pull.GetHead().GetRef(), SHA: pull.GetHead().GetSHA(), Fork: isFork(into, from)}
 }
 
 func (r repository) branchHead(ctx context.Context, branch string) (deployments.Head, error) {
@@ -82,17 +104,20 @@ func (r repository) branchHead(ctx context.Context, branch string) (deployments.
 		// A configuration that cannot be read must not take down what it asked for before.
 		tracked, err = true, nil
 	}
-	if err != nil || !tracked {
+	if err != nil {
 		return deployments.Head{}, err
+	}
+	if !tracked {
+		return deployments.Head{Cause: causeUntracked}, nil
 	}
 	sha, err := r.branch(ctx, branch)
 	if err != nil || sha == "" {
-		return deployments.Head{}, err
+		return deployments.Head{Cause: causeNoBranch}, err
 	}
 	head := deployments.Head{Open: true, Source: deployments.Source{Repo: r.String(), Branch: branch, SHA: sha}}
 	archived, err := r.archived(ctx)
 	if archived {
-		head.Skip = skipArchived
+		head.Skip, head.Binding = skipArchived, true
 	}
 	return head, err
 }
@@ -100,15 +125,8 @@ func (r repository) branchHead(ctx context.Context, branch string) (deployments.
 // tracks reports whether the configuration at the default branch gives the branch an environment of its own. A configuration that cannot be read
 // is a Fault.
 func (r repository) tracks(ctx context.Context, branch string) (bool, error) {
-	content, there, err := r.file(ctx, repoconfig.FileName)
-	if err != nil || !there {
-		return false, err
-	}
-	config, err := repoconfig.Parse(repoconfig.FileName, content)
-	if err != nil {
-		return false, fmt.Errorf("read %s at the default branch of %s: %w", repoconfig.FileName, r, err)
-	}
-	return config.Tracks(branch), nil
+	config, err := r.config(ctx, "")
+	return config.Tracks(branch), err
 }
 
 // Remote implements [deployments.Forge]. The token reads the contents of this one repository, for ten minutes at least. While one is at hand, GitHub's

@@ -65,7 +65,7 @@ func TestHeadSkips(t *testing.T) {
 	w.must(err)
 	number, err = w.OpenPullRequest(t.Context(), githubsim.PullRequest{Repository: "acme/shop", Head: "mallory:b", Title: "x", Author: "mallory"})
 	w.must(err)
-	if h := w.head(origin(number)); h.Skip != skipFork || !h.Open {
+	if h := w.head(origin(number)); h.Skip != "" || !h.Open {
 		t.Errorf("from a fork: %+v", h)
 	}
 	for _, d := range w.deliveries() {
@@ -169,7 +169,7 @@ func TestInstalledAnew(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	good := Config{AppID: 1, PrivateKey: testPEM(t), WebhookSecret: "s", TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: previewURL, States: states{}}
+	good := Config{AppID: 1, PrivateKey: testPEM(t), WebhookSecret: "s", TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: previewURL, States: states{}, Logs: (&world{}).Logs}
 	if _, err := New(good); err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +184,7 @@ func TestNewRefuses(t *testing.T) {
 		"longest ttl is below":       func(c *Config) { c.MaxTTL = time.Minute },
 		"previews have no address":   func(c *Config) { c.PreviewURL = nil },
 		"no records to read":         func(c *Config) { c.States = nil },
+		"no logs to read":            func(c *Config) { c.Logs = nil },
 	} {
 		c := good
 		change(&c)

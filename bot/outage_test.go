@@ -126,6 +126,7 @@ func TestCallsSayWhyTheyEnd(t *testing.T) {
 // A rate limit stops the requests of its installation, and those alone.
 func TestARateLimitIsAnInstallations(t *testing.T) {
 	w := newWorld(t, nil)
+	w.bot.config.Serves = func(string) bool { return true }
 	w.must(w.CreateRepository(t.Context(), "other/thing", true, nil))
 	w.must(w.SetPermission("other/thing", "ana", "admin"))
 	number, _ := w.open("a", "x")

@@ -15,12 +15,36 @@ const questionVersion = 1
 type question struct {
 	Version int      `json:"version"`
 	Push    *push    `json:"push,omitempty"`
+	Change  *change  `json:"change,omitempty"`
 	Comment *comment `json:"comment,omitempty"`
+	Button  *button  `json:"button,omitempty"`
+}
+
+// parts counts those that are there.
+func (q question) parts() (n int) {
+	for _, there := range []bool{q.Push != nil, q.Change != nil, q.Comment != nil, q.Button != nil} {
+		if there {
+			n++
+		}
+	}
+	return n
 }
 
 // A push to a branch asks whether the branch is tracked. The branch is the request's origin.
 type push struct {
 	SHA string `json:"sha"`
+}
+
+// A change of a pull request asks what the rules say now.
+type change struct {
+	Action string `json:"action"` // the forge's word for it: "labeled"
+}
+
+// A button of a check asks whether whoever pressed it may deploy.
+type button struct {
+	Action string `json:"action"` // the forge's word for it: "rerequested"
+	SHA    string `json:"sha"`    // the commit that the check is about
+	User   string `json:"user"`   // who pressed it
 }
 
 // A comment with a command asks whether its author may command.
@@ -57,7 +81,7 @@ func questionOf(r deployments.Request) (question, error) {
 	if err := json.Unmarshal(r.Payload, &q); err != nil {
 		return q, fmt.Errorf("decode request %d: %w", r.ID, err)
 	}
-	if q.Version != questionVersion || (q.Push == nil) == (q.Comment == nil) {
+	if q.Version != questionVersion || q.parts() != 1 {
 		return q, fmt.Errorf("decode request %d: version %d of its payload is not known", r.ID, q.Version)
 	}
 	return q, nil

@@ -25,13 +25,15 @@ const recordings = "../../shared/github/webhooks"
 // recordedApp is the App of one of the recorded check runs, which the tests take for ours.
 const recordedApp = 25811
 
-// A rule says what recorded webhooks must cause.
-type rule struct {
+// An effect is what recorded webhooks must cause.
+type effect struct {
 	of    string // the row of the table of events, or why there is none
 	files []string
 	seed  []deployments.Want // what is there already, besides bystanders
 	// causes are the changes in the store, in words; see changes. None: the answer says that there is nothing to do.
 	causes []string
+	// compares says that the records are compared with what GitHub has open.
+	compares bool
 }
 
 const (
@@ -60,45 +62,48 @@ func there(o deployments.Origin) deployments.Want {
 	return deployments.Want{Origin: o, Source: source, Intent: deployments.Up, By: deployments.ByEvent, Cause: "seeded"}
 }
 
-// rules has every recording once.
-func rules() []rule {
+// effects has every recording once.
+func effects() []effect {
 	pr := there(deployments.Origin{Repo: "Codertocat/Hello-World", PullRequest: 2})
+	asks := func(action string) []string {
+		return []string{recordedPR + ` asks {"version":1,"change":{"action":"` + action + `"}}`}
+	}
 	up := func(cause string) []string {
 		return []string{
 			recordedPR + " up at " + recordedSHA + " by event: " + cause,
 			recordedPR + " event: " + cause,
 		}
 	}
-	return []rule{
+	return []effect{
 		{of: "pull_request opened: Up at the head", files: []string{
 			"pull_request.opened.json", "pull_request.opened.with-null-body.json", "pull_request.opened.with-organization.json",
 		}, causes: up("opened ec26c3e")},
 		{of: "pull_request reopened: Up at the head", files: []string{
 			"pull_request.reopened.json", "pull_request.reopened.with-organization.json",
 		}, causes: up("reopened ec26c3e")},
-		{of: "pull_request ready_for_review: Up at the head", files: []string{
+		{of: "pull_request ready_for_review: a request, which asks what the rules say", files: []string{
 			"pull_request.ready_for_review.json", "pull_request.ready_for_review.with-installation.json",
 			"pull_request.ready_for_review.with-organization.json",
-		}, causes: up("ready_for_review ec26c3e")},
+		}, causes: asks("ready_for_review")},
 		{of: "pull_request synchronize: Up at the head, instead of the commit before", seed: []deployments.Want{pr}, files: []string{
 			"pull_request.synchronize.json",
 		}, causes: up("push ec26c3e")},
-		{of: "pull_request labeled: Up at the head", files: []string{
+		{of: "pull_request labeled: the same", files: []string{
 			"pull_request.labeled.json", "pull_request.labeled.with-organization.json",
-		}, causes: up("labeled ec26c3e")},
-		{of: "pull_request unlabeled: Up at the head", files: []string{
+		}, causes: asks("labeled")},
+		{of: "pull_request unlabeled: the same", files: []string{
 			"pull_request.unlabeled.json", "pull_request.unlabeled.with-organization.json",
-		}, causes: up("unlabeled ec26c3e")},
+		}, causes: asks("unlabeled")},
 		{of: "pull_request closed: Gone", seed: []deployments.Want{pr}, files: []string{
 			"pull_request.closed.json", "pull_request.closed.with-organization.json",
 		}, causes: []string{
 			recordedPR + " gone at " + strings.Repeat("a", 40) + " by event: pull request closed",
 			recordedPR + " event: pull request closed",
 		}},
-		{of: "pull_request converted_to_draft: Gone where drafts are off, which they are nowhere yet", seed: []deployments.Want{pr}, files: []string{
+		{of: "pull_request converted_to_draft: the same", seed: []deployments.Want{pr}, files: []string{
 			"pull_request.converted_to_draft.json", "pull_request.converted_to_draft.with-installation.json",
 			"pull_request.converted_to_draft.with-organization.json",
-		}},
+		}, causes: asks("converted_to_draft")},
 		{of: "other actions on a pull request are in no row", seed: []deployments.Want{pr}, files: []string{
 			"pull_request.assigned.json", "pull_request.assigned.with-organization.json",
 			"pull_request.locked.json", "pull_request.locked.with-organization.json",
@@ -123,10 +128,7 @@ func rules() []rule {
 			"issue_comment.deleted.json", "issue_comment.deleted.with-organization.json", "issue_comment.edited.json",
 			"issue_comment.edited.with-organization.json",
 		}},
-		{of: "check_run requested_action: deploy again", files: []string{"check_run.requested_action.json"}, causes: []string{
-			"electron/electron#26764 up at 5bd5f196a46b8222fb7484f05faba41a73cf34bd by hand, forced: check run again by codebytere",
-			"electron/electron#26764 event: check run again by codebytere",
-		}},
+		{of: "check_run requested_action: deploy again, where the button is ours", files: []string{"check_run.requested_action.json"}},
 		{of: "check_run rerequested: deploy again, but not for another App's", files: []string{
 			"check_run.rerequested.json", "check_run.rerequested.with-organization.json",
 		}},
@@ -140,16 +142,22 @@ func rules() []rule {
 		{of: "installation suspended: everything of the account Gone", files: []string{"installation.suspend.json"}, causes: append(
 			withdrawn("Codertocat/Hello-World#7", "the App was suspended"), withdrawn("codertocat/Space@main", "the App was suspended")...,
 		)},
-		{of: "other actions on an installation are in no row", files: []string{
-			"installation.created.json", "installation.created.with-requester.json", "installation.new_permissions_accepted.json",
-			"installation.unsuspend.json",
+		{of: "installation created or suspended no more: what is open is compared with the records", compares: true, files: []string{
+			"installation.created.json", "installation.created.with-requester.json", "installation.unsuspend.json",
 		}},
+		{of: "other actions on an installation are in no row", files: []string{"installation.new_permissions_accepted.json"}},
 		{of: "installation_repositories removed: everything of those repositories Gone", files: []string{"installation_repositories.removed.json"},
 			causes: withdrawn("octocat/Hello-World#1", "the App was taken away from the repository")},
-		{of: "installation_repositories added is in no row", files: []string{"installation_repositories.added.json"}},
-		{of: "repository renamed, transferred: nothing yet", files: []string{
-			"repository.renamed.json", "repository.transferred.json", "repository.transferred.with-installation.json",
-			"repository.transferred.with-organization.json",
+		{of: "installation_repositories added: what is open is compared with the records", compares: true, files: []string{"installation_repositories.added.json"}},
+		{of: "repository renamed: follows; the recorded one has its own name again", files: []string{"repository.renamed.json"}},
+		{of: "repository transferred: follows; what had the name before gives way", files: []string{
+			"repository.transferred.json", "repository.transferred.with-installation.json", "repository.transferred.with-organization.json",
+		}, causes: []string{
+			"Octocoders/Hello-World#1 up at " + strings.Repeat("a", 40) + " by event: seeded",
+			"Octocoders/Hello-World#1 event: seeded",
+			"Octocoders/Hello-World~1#5 gone at " + strings.Repeat("a", 40) + " by hand: another repository has its name now",
+			"Octocoders/Hello-World~1#5 event: seeded",
+			"Octocoders/Hello-World~1#5 event: another repository has its name now",
 		}},
 		{of: "other actions on a repository are in no row", files: []string{
 			"repository.created.json", "repository.created.with-installation.json", "repository.edited.json",
@@ -196,14 +204,14 @@ func TestRecordedWebhooks(t *testing.T) {
 		unruled[filepath.Base(file)] = true
 	}
 	total := 0
-	for _, rule := range rules() {
-		total += len(rule.files)
-		for _, file := range rule.files {
+	for _, e := range effects() {
+		total += len(e.files)
+		for _, file := range e.files {
 			if !unruled[file] {
 				t.Errorf("%s is in the table twice, or was not recorded", file)
 			}
 			delete(unruled, file)
-			t.Run(file, func(t *testing.T) { testRecording(t, rule, file) })
+			t.Run(file, func(t *testing.T) { testRecording(t, e, file) })
 		}
 	}
 	if len(files) != total || len(unruled) > 0 {
@@ -211,32 +219,36 @@ func TestRecordedWebhooks(t *testing.T) {
 	}
 }
 
-func testRecording(t *testing.T, rule rule, file string) {
+func testRecording(t *testing.T, e effect, file string) {
 	body, err := os.ReadFile(filepath.Join(recordings, file))
 	if err != nil {
 		t.Fatal(err)
 	}
 	store := openStore(t)
-	if _, err := store.Accept(t.Context(), deployments.Delivery{Wants: append(bystanders(), rule.seed...)}); err != nil {
+	if _, err := store.Accept(t.Context(), deployments.Delivery{Wants: append(bystanders(), e.seed...)}); err != nil {
 		t.Fatal(err)
 	}
 	b := quietBot(t)
 	b.config.AppID = recordedApp
-	endpoint := httptest.NewServer(b.Webhooks(storeInbox{store}))
+	compared := 0
+	endpoint := httptest.NewServer(b.Webhooks(storeInbox{store, func() { compared++ }}))
 	defer endpoint.Close()
 	event, _, _ := strings.Cut(file, ".")
 	answer := "accepted"
-	if rule.causes == nil {
+	if e.causes == nil && !e.compares {
 		answer = "nothing to do for " + event
 	}
 	before := snapshot(t, store)
 	for _, again := range []bool{false, true} {
 		status, text := post(t, endpoint, event, body)
 		if status != http.StatusAccepted || !strings.HasPrefix(text, answer) {
-			t.Errorf("%s (sent again: %t): answered %d %q", rule.of, again, status, text)
+			t.Errorf("%s (sent again: %t): answered %d %q", e.of, again, status, text)
 		}
-		if diff := cmp.Diff(rule.causes, changes(before, snapshot(t, store))); diff != "" {
-			t.Errorf("%s (sent again: %t): (-want +got)\n%s", rule.of, again, diff)
+		if diff := cmp.Diff(e.causes, changes(before, snapshot(t, store))); diff != "" {
+			t.Errorf("%s (sent again: %t): (-want +got)\n%s", e.of, again, diff)
+		}
+		if compares := compared > 0; compares != e.compares {
+			t.Errorf("%s (sent again: %t): the records are compared: %t", e.of, again, compares)
 		}
 	}
 }

@@ -83,10 +83,14 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request, inbox Inbox) (stat
 	if err != nil {
 		return http.StatusBadRequest, err.Error()
 	}
-	if len(d.Wants)+len(d.Requests)+len(d.Withdrawals) == 0 {
+	if d = b.limit(d); d.Empty() {
 		return http.StatusAccepted, fmt.Sprintf("nothing to do for %s", plain(d.Event, maxHeader))
 	}
 	b.apps.withdraw(d.Withdrawals)
+	for _, r := range d.Renames {
+		b.apps.forget(r.From)
+		b.apps.forget(r.To)
+	}
 	if err := inbox.Accept(r.Context(), d); err != nil {
 		b.config.Log.Error("accept a webhook", "event", d.Event, "delivery", guid, "error", err)
 		return http.StatusServiceUnavailable, "the delivery could not be stored; send it again"

@@ -37,6 +37,7 @@ func quietBot(t testing.TB) *Bot {
 	t.Helper()
 	b, err := New(Config{
 		AppID: 1, PrivateKey: testPEM(t), WebhookSecret: testSecret, TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: previewURL, States: states{},
+		Logs: (&world{}).Logs,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -171,9 +172,16 @@ func FuzzWebhookBody(f *testing.F) {
 }
 
 // A storeInbox puts deliveries into a store.
-type storeInbox struct{ store deployments.Inbox }
+type storeInbox struct {
+	store    deployments.Inbox
+	compares func() // is called where the records are to be compared with what GitHub has open
+}
 
+// Accept implements Inbox.
 func (i storeInbox) Accept(ctx context.Context, d deployments.Delivery) error {
+	if d.Compare {
+		i.compares()
+	}
 	_, err := i.store.Accept(ctx, d)
 	return err
 }

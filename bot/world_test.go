@@ -63,6 +63,7 @@ type world struct {
 	states   states
 	requests *requestLog
 	loose    atomic.Bool // interceptors may answer what GitHub would not
+	prints   []deployments.LogLine
 
 	mu    sync.Mutex
 	clock time.Time // the Bot's, for rendering; the zero time for the real one
@@ -91,7 +92,7 @@ func newWorld(t *testing.T, permissions map[string]string) *world {
 	t.Helper()
 	w := &world{t: t, states: states{}, requests: &requestLog{}}
 	if permissions == nil {
-		permissions = map[string]string{"contents": "read", "pull_requests": "write", "issues": "read"}
+		permissions = map[string]string{"contents": "read", "pull_requests": "write", "issues": "read", "checks": "write"}
 	}
 	key, err := testKey()
 	if err != nil {
@@ -100,8 +101,8 @@ func newWorld(t *testing.T, permissions map[string]string) *world {
 	server := httptest.NewUnstartedServer(nil)
 	w.url = "http://" + server.Listener.Addr().String()
 	w.Server, err = githubsim.New(githubsim.Config{URL: w.url, DataDir: t.TempDir(), App: githubsim.App{
-		ID: 4711, Slug: "vitrine", WebhookSecret: testSecret, PrivateKey: key, Permissions: permissions,
-		Events: []string{"pull_request", "push", "delete", "issue_comment"},
+		ID: 4711, Slug: "vitrine", Owner: "acme", WebhookSecret: testSecret, PrivateKey: key, Permissions: permissions,
+		Events: []string{"pull_request", "push", "delete", "issue_comment", "check_run", "repository"},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +123,7 @@ func newWorld(t *testing.T, permissions map[string]string) *world {
 	w.bot, err = New(Config{
 		AppID: 4711, PrivateKey: testPEM(t),
 		WebhookSecret: testSecret, URL: w.url, APIURL: w.url + "/api/v3/", Transport: transport,
-		TTL: 168 * time.Hour, MaxTTL: 720 * time.Hour, PreviewURL: previewURL, States: w.states, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		TTL: 168 * time.Hour, MaxTTL: 720 * time.Hour, PreviewURL: previewURL, States: w.states, Logs: w.Logs, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -251,6 +252,17 @@ func unavailable(t *testing.T, err error, neighbour string) *deployments.Unavail
 		t.Fatalf("got %v, %+v; want to wait for %q", err, u, neighbour)
 	}
 	return u
+}
+
+// Logs hands on what the services of every environment printed.
+func (w *world) Logs(_ context.Context, q deployments.LogQuery, line func(deployments.LogLine) error) error {
+	lines := slices.DeleteFunc(slices.Clone(w.prints), func(l deployments.LogLine) bool { return q.Service != "" && l.Service != q.Service })
+	for _, l := range lines[max(0, len(lines)-q.Tail):] {
+		if err := line(l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Accept implements Inbox.

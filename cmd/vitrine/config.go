@@ -31,7 +31,7 @@ type settings struct {
 	PreviewURL string `name:"preview-url" help:"Scheme, and port where it is not the usual one, of the links to previews, as in https://preview.acme.dev; the same as url's if empty."`
 	Data       string `help:"Folder for the database, git mirrors, logs and registry files." default:"${data}" type:"path"`
 
-	Repos repositories `help:"What the operator changes of the policy for named repositories, as in repos: {acme/shop: {leave_out: [privileged], memory: 8g, cpus: 6}}; only in the configuration file." placeholder:"..."`
+	Repos repositories `help:"What repositories are served: patterns of owner/name, as in acme/shop,other/*; those of the App's owner if empty. In the configuration file it is a map from each pattern to what the operator changes of the policy there, as in repos: {acme/shop: {leave_out: [privileged], memory: 8g, cpus: 6}, other/*: {}}; a flag or a variable stands in for the whole of it." placeholder:"PATTERN,..."`
 
 	DockerHost    string   `help:"The Docker engine, if not the usual one." placeholder:"unix:///var/run/docker.sock"`
 	TrustedImages []string `help:"Patterns of images that any repository may name and that need not be pulled, as in debian:*." placeholder:"PATTERN"`

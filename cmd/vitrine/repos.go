@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 	"vitrine/deploy/compose"
 )
 
-// reposKey is the setting that has the repositories. It is the only one that is a mapping.
+// reposKey is the setting that has the repositories. It is the only one that is a mapping in the file.
 const reposKey = "repos"
 
 // A repository is what the operator says of the repositories that a pattern matches.
@@ -23,7 +24,7 @@ type repository struct {
 	policy  compose.Policy
 }
 
-// repositories are in the order of the file.
+// repositories are in the order of the file. None stand for those of the App's owner, without a change of the policy.
 type repositories []repository
 
 // policy returns what counts for a repository, "owner/name": what the first pattern says that matches. Case makes no difference, as on GitHub.
@@ -41,13 +42,39 @@ func (r repository) matches(repo string) bool {
 	return ok && err == nil
 }
 
-// Decode takes what [readRepositories] has read. It is a kong.MapperValue.
-func (r *repositories) Decode(ctx *kong.DecodeContext) error {
-	all, ok := ctx.Scan.Pop().Value.(repositories)
-	if !ok {
-		return errors.New("it can only be set in the file that --config names, as in `repos: {acme/shop: {memory: 8g}}`")
+// serves returns which repositories are served, nil where the operator does not say: those that a pattern matches.
+func (r repositories) serves() func(repo string) bool {
+	if len(r) == 0 {
+		return nil
 	}
-	*r = all
+	return func(repo string) bool {
+		return slices.ContainsFunc(r, func(one repository) bool { return one.matches(repo) })
+	}
+}
+
+// Decode takes what [readRepositories] has read, or patterns with commas between. It is a kong.MapperValue.
+func (r *repositories) Decode(ctx *kong.DecodeContext) error {
+	switch value := ctx.Scan.Pop().Value.(type) {
+	case repositories:
+		*r = value
+	case string:
+		for word := range strings.SplitSeq(value, ",") {
+			one := repository{pattern: strings.ToLower(strings.TrimSpace(word))}
+			if err := one.check(); err != nil {
+				return fmt.Errorf("%q %w", word, err)
+			}
+			*r = append(*r, one)
+		}
+	}
+	return nil
+}
+
+// check reports whether the pattern is one.
+func (r repository) check() error {
+	owner, name, _ := strings.Cut(r.pattern, "/")
+	if _, err := path.Match(r.pattern, ""); err != nil || owner == "" || name == "" || strings.Contains(name, "/") {
+		return errors.New("is no repository or pattern, as in acme/shop or \"acme/*\"")
+	}
 	return nil
 }
 
@@ -55,6 +82,9 @@ func (r *repositories) Decode(ctx *kong.DecodeContext) error {
 func readRepositories(n *yaml.Node) (all repositories, err error) {
 	if n.Kind != yaml.MappingNode {
 		return nil, inLine(n, errors.New("repos: expected repositories and what they get, as in `acme/shop: {memory: 8g}`"))
+	}
+	if len(n.Content) == 0 {
+		return nil, inLine(n, errors.New("repos: names no repository, so that none would be served; leave it out to serve those of the App's owner"))
 	}
 	var wrong []error
 	lines := map[string]int{}
@@ -75,9 +105,8 @@ func readRepositories(n *yaml.Node) (all repositories, err error) {
 
 // add reports why a further pattern makes no sense. lines are those of the ones before.
 func (r repositories) add(next repository, lines map[string]int) error {
-	owner, name, _ := strings.Cut(next.pattern, "/")
-	if _, err := path.Match(next.pattern, ""); err != nil || owner == "" || name == "" || strings.Contains(name, "/") {
-		return errors.New("is no repository or pattern, as in acme/shop or \"acme/*\"")
+	if err := next.check(); err != nil {
+		return err
 	}
 	for _, before := range r {
 		switch {

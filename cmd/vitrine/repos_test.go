@@ -55,12 +55,45 @@ func TestRepositories(t *testing.T) {
 	}
 }
 
+// The patterns say which repositories are served, wherever they come from: with a map in the file, those of the map.
+func TestServedRepositories(t *testing.T) {
+	file := writeFile(t, "vitrine.yml", "repos:\n  acme/Legacy: {memory: 8g}\n  \"other/*\": {}\n")
+	for name, test := range map[string]struct {
+		args     []string
+		variable string
+		want     map[string]bool
+	}{
+		"the file":             {args: []string{"--config", file}, want: map[string]bool{"acme/legacy": true, "ACME/Legacy": true, "other/x": true, "acme/shop": false, "another/x": false}},
+		"a flag":               {args: []string{"--repos=acme/shop, Other/*"}, want: map[string]bool{"Acme/Shop": true, "other/x": true, "acme/legacy": false}},
+		"a flag twice":         {args: []string{"--repos=acme/shop", "--repos=other/*"}, want: map[string]bool{"acme/shop": true, "other/x": true, "acme/x": false}},
+		"a variable":           {variable: "acme/*", want: map[string]bool{"acme/shop": true, "other/x": false, "acme/a/b": false}},
+		"flag before variable": {args: []string{"--repos=acme/shop"}, variable: "other/*", want: map[string]bool{"acme/shop": true, "other/x": false}},
+		"variable before file": {args: []string{"--config", file}, variable: "acme/shop", want: map[string]bool{"acme/shop": true, "acme/legacy": false, "other/x": false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.variable != "" {
+				t.Setenv("VITRINE_REPOS", test.variable)
+			}
+			serves := parsed(t, test.args...).Repos.serves()
+			for repo, want := range test.want {
+				if got := serves(repo); got != want {
+					t.Errorf("%s is served: %t", repo, got)
+				}
+			}
+		})
+	}
+	if parsed(t).Repos.serves() != nil {
+		t.Error("without a setting it does not depend on the App's owner")
+	}
+}
+
 func TestRepositoriesThatMakeNoSense(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"a list":      {"repos: [acme/shop]\n", "configuration file, line 1: repos: expected repositories and what they get, as in `acme/shop: {memory: 8g}`"},
 		"no policy":   {"repos:\n  acme/shop:\n", "line 2: repos: acme/shop: expected leave_out, memory or cpus, as in {memory: 8g}"},
 		"no pattern":  {"repos: {shop: {}}\n", `line 1: repos: "shop" is no repository or pattern, as in acme/shop or "acme/*"`},
 		"bad pattern": {"repos: {\"acme/[a\": {}}\n", `repos: "acme/[a" is no repository or pattern`},
+		"empty":       {"repos: {}\n", "line 1: repos: names no repository, so that none would be served; leave it out to serve those of the App's owner"},
 		"twice":       {"repos:\n  acme/shop: {}\n  Acme/Shop: {}\n", `line 3: repos: "Acme/Shop" stands on line 2 already`},
 		"hidden":      {"repos:\n  acme/*: {}\n  acme/shop: {}\n", `line 3: repos: "acme/shop" never counts, as "acme/*" on line 2 comes first; write it before that`},
 		"unknown key": {"repos: {acme/shop: {privileged: true}}\n", `repos: acme/shop: unknown key "privileged"; there are leave_out, memory and cpus`},
@@ -80,9 +113,11 @@ func TestRepositoriesThatMakeNoSense(t *testing.T) {
 			command(t, "serve", "--config", writeFile(t, "vitrine.yml", test.text)).says(t, exitUsage, test.want)
 		})
 	}
-	command(t, "serve", "--repos=acme/shop").says(t, exitUsage, "--repos: it can only be set in the file that --config names")
-	t.Setenv("VITRINE_REPOS", "acme/shop")
-	command(t, "serve").says(t, exitUsage, "it can only be set in the file that --config names")
+	for _, pattern := range []string{"shop", "acme/", "acme/[a", "acme/shop,,other/*", "a/b/c"} {
+		command(t, "serve", "--repos="+pattern).says(t, exitUsage, "--repos", `is no repository or pattern, as in acme/shop or "acme/*"`)
+	}
+	t.Setenv("VITRINE_REPOS", "*")
+	command(t, "serve").says(t, exitUsage, `"*" is no repository or pattern`)
 }
 
 // What the operator has left out for the repository takes no effect on the engine, and what a service gets at most is what the operator says. The host that

@@ -136,7 +136,8 @@ func (s *server) openEngine(ctx context.Context) error {
 func (s *server) openControl(key []byte) error {
 	forge, err := bot.New(bot.Config{
 		AppID: s.GithubAppID, PrivateKey: key, WebhookSecret: s.GithubWebhookSecret, URL: s.GithubURL, APIURL: s.GithubAPIURL,
-		Transport: loopback.Transport(), TTL: s.TTL, MaxTTL: s.TTLMax, PreviewURL: s.previewLink(s.port()), States: s.store, Log: s.log,
+		Transport: loopback.Transport(), TTL: s.TTL, MaxTTL: s.TTLMax, PreviewURL: s.previewLink(s.port()), States: s.store,
+		Serves: s.Repos.serves(), Logs: s.runtime.Logs, Log: s.log,
 	})
 	if err != nil {
 		return err
