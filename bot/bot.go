@@ -70,6 +70,7 @@ type Bot struct {
 	config Config
 	apps   *installations
 	known  *known
+	missed missed
 
 	mu     sync.Mutex
 	lost   map[string]bool    // outputs that GitHub does not take, and that were logged
