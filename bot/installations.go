@@ -12,6 +12,7 @@ import (
 	"github.com/bradleyfalzon/ghinstallation/v2"
 	"github.com/google/go-github/v60/github"
 
+	"vitrine/bot/internal/line"
 	"vitrine/deployments"
 )
 
@@ -22,6 +23,7 @@ var errNotInstalled = errors.New("the App is not installed on the repository, or
 // repository. Whether a repository is one of the App's, only GitHub's answer to the App itself says. It is safe for use side by side.
 type installations struct {
 	config Config
+	trunk  *line.Trunk
 	app    *github.Client // authenticated as the App itself
 
 	mu      sync.Mutex
@@ -32,7 +34,8 @@ type installations struct {
 
 func newInstallations(c Config) (*installations, error) {
 	in := &installations{config: c, repos: map[string]int64{}, clients: map[int64]*github.Client{}, git: map[string]*tokenSource{}}
-	tr, err := ghinstallation.NewAppsTransport(in.line("the App"), c.AppID, c.PrivateKey)
+	in.trunk = line.New(line.Config{Transport: c.Transport, AnswerTime: c.answerTime, Now: c.Now, Log: c.Log})
+	tr, err := ghinstallation.NewAppsTransport(in.trunk.Line("the App"), c.AppID, c.PrivateKey)
 	if err != nil {
 		return nil, fmt.Errorf("read the App's private key: %w", err)
 	}
@@ -40,11 +43,6 @@ func newInstallations(c Config) (*installations, error) {
 		return nil, err
 	}
 	return in, nil
-}
-
-// line returns a way to GitHub with a rate limit of its own.
-func (in *installations) line(name string) *line {
-	return &line{next: in.config.Transport, name: name, answerTime: in.config.answerTime, now: in.config.Now, log: in.config.Log}
 }
 
 func newClient(c Config, tr http.RoundTripper) (*github.Client, error) {
@@ -85,7 +83,7 @@ func (in *installations) clientOf(id int64) (*github.Client, error) {
 		return c, nil
 	}
 	tokens := newTokenSource(in.app, id, &github.InstallationTokenOptions{}, in.config.Now)
-	c, err := newClient(in.config, &authorized{tokens: tokens, next: in.line(fmt.Sprintf("installation %d", id))})
+	c, err := newClient(in.config, &authorized{tokens: tokens, next: in.trunk.Line(fmt.Sprintf("installation %d", id))})
 	if err != nil {
 		return nil, err
 	}

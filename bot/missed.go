@@ -104,7 +104,9 @@ func (m *missed) due(now time.Time, limit int) []*undelivered {
 			due = append(due, u)
 		}
 	}
-	slices.SortFunc(due, func(a, b *undelivered) int { return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.attempt, b.attempt)) })
+	slices.SortFunc(due, func(a, b *undelivered) int {
+		return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.attempt, b.attempt))
+	})
 	return due[:min(limit, len(due))]
 }
 

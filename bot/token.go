@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-github/v60/github"
+
+	"vitrine/bot/internal/line"
 )
 
 const (
@@ -95,7 +97,7 @@ type authorized struct {
 func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
 	token, err := a.tokens.token(r.Context())
 	if err != nil {
-		closeBody(r)
+		line.CloseBody(r)
 		return nil, err
 	}
 	r = r.Clone(r.Context())

@@ -12,8 +12,23 @@ import (
 
 	"github.com/google/go-github/v60/github"
 
+	"vitrine/bot/internal/line"
 	"vitrine/deployments"
 )
+
+// roundTrip is a RoundTripper.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answering(status int, header http.Header, body io.Reader) *http.Response {
+	return &http.Response{Status: http.StatusText(status), StatusCode: status, Header: header, Body: io.NopCloser(body)}
+}
+
+func hang(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
 
 // A mint answers for tokens as it is told: with a token of an hour, or with f.
 type mint struct {
@@ -32,7 +47,7 @@ func (m *mint) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (m *mint) source() *tokenSource {
-	l := &line{next: m, name: "the App", answerTime: answerTime, now: time.Now, log: discard}
+	l := line.New(line.Config{Transport: m, AnswerTime: answerTime, Now: time.Now, Log: discard}).Line("the App")
 	return newTokenSource(github.NewClient(&http.Client{Transport: l}), 17, &github.InstallationTokenOptions{}, time.Now)
 }
 

@@ -3,19 +3,19 @@ package bot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/google/go-github/v60/github"
 
+	"vitrine/bot/internal/line"
 	"vitrine/deployments"
 )
 
 // Who is waited for, as people read it after "waits for".
 const (
-	waitsForGitHub       = "GitHub"
-	waitsForRateLimit    = "GitHub, whose rate limit is used up"
+	waitsForGitHub       = line.GitHub
+	waitsForRateLimit    = line.RateLimit
 	waitsForPermission   = "GitHub, which refuses the App"
 	waitsForInstallation = "the App to be installed on the repository"
 )
@@ -58,14 +58,9 @@ func refused(err error) bool {
 	}
 }
 
-// slow is the cause of giving up on an answer after the time limit.
-func slow(limit time.Duration) error {
-	return &deployments.Unavailable{Neighbour: waitsForGitHub, Err: fmt.Errorf("GitHub did not answer within %s", limit)}
-}
-
 // within bounds what a call does by a time limit.
 func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, limit, slow(limit))
+	return context.WithTimeoutCause(ctx, limit, line.Slow(limit))
 }
 
 // statusOf returns the status of GitHub's answer where err is one, else 0. Rate limits and answers of 5xx are none: they pass, and are errors like a
@@ -91,7 +86,7 @@ func gone(err error) bool {
 }
 
 // forbidden reports whether trying again is useless: the App lacks the permission, is not installed or suspended, or the place is gone or locked.
-// Rate limits, which GitHub also answers with 403, are not meant; see [line].
+// Rate limits, which GitHub also answers with 403, are not meant; see [line.Line].
 func forbidden(err error) bool {
 	var token *tokenRefusal
 	if errors.As(err, &token) {

@@ -1,0 +1,138 @@
+// Package line carries the bot's requests to GitHub, and knows how GitHub wants to be asked. What keeps GitHub from doing its part is an error, a
+// [deployments.Unavailable].
+package line
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"vitrine/deployments"
+)
+
+// Who is waited for, as people read it after "waits for".
+const (
+	GitHub    = "GitHub"
+	RateLimit = "GitHub, whose rate limit is used up"
+)
+
+// Config says how a Trunk leads to GitHub. All of it is required.
+type Config struct {
+	Transport  http.RoundTripper
+	AnswerTime time.Duration // until an answer's header is there
+	Now        func() time.Time
+	Log        *slog.Logger
+}
+
+// A Trunk leads to one GitHub. Its Lines have a rate limit each.
+type Trunk struct{ Config }
+
+// New returns a Trunk. It sends nothing and starts no goroutines.
+func New(c Config) *Trunk { return &Trunk{c} }
+
+// Line returns a way to GitHub with a rate limit of its own. The name says whose that is, for the log.
+func (t *Trunk) Line(name string) *Line { return &Line{trunk: t, name: name} }
+
+// A Line carries requests to GitHub that count against one rate limit, the App's own or an installation's. What keeps GitHub from doing its part is
+// an error, a [deployments.Unavailable]: no connection, no answer in time, a 5xx, a rate limit. After a rate limit it carries nothing until the time
+// that GitHub named. It is safe for use side by side.
+type Line struct {
+	trunk *Trunk
+	name  string
+
+	mu     sync.Mutex
+	closed time.Time // nothing is sent before
+}
+
+// RoundTrip implements http.RoundTripper.
+func (l *Line) RoundTrip(r *http.Request) (*http.Response, error) {
+	if until := l.closedUntil(); l.trunk.Now().Before(until) {
+		CloseBody(r)
+		return nil, limited(until, errors.New("not asked, as the rate limit is used up"))
+	}
+	answer, err := l.send(r)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode >= 500 {
+		answer.Body.Close()
+		until, _ := retryAfter(answer.Header, l.trunk.Now())
+		return nil, &deployments.Unavailable{Neighbour: GitHub, Until: until, Err: fmt.Errorf("GitHub answers %s", answer.Status)}
+	}
+	until, refused := limitIn(answer, l.trunk.Now())
+	if !until.IsZero() {
+		l.close(until)
+	}
+	if refused {
+		answer.Body.Close()
+		return nil, limited(until, fmt.Errorf("GitHub answers %s for a rate limit", answer.Status))
+	}
+	return answer, nil
+}
+
+// send gives up on a request whose answer does not begin in time. The body of an answer has the caller's bound alone.
+func (l *Line) send(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	timer := time.AfterFunc(l.trunk.AnswerTime, func() { cancel(Slow(l.trunk.AnswerTime)) })
+	answer, err := l.trunk.Transport.RoundTrip(r.WithContext(ctx))
+	timer.Stop()
+	cause := context.Cause(ctx)
+	switch {
+	case err == nil && cause == nil:
+		answer.Body = &releasedBody{answer.Body, func() { cancel(nil) }}
+		return answer, nil
+	case err == nil:
+		answer.Body.Close()
+	}
+	cancel(nil)
+	if cause != nil {
+		return nil, cause
+	}
+	return nil, &deployments.Unavailable{Neighbour: GitHub, Err: err}
+}
+
+// A releasedBody ends its request's context when it is closed.
+type releasedBody struct {
+	io.ReadCloser
+	release func()
+}
+
+func (b *releasedBody) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
+}
+
+func (l *Line) closedUntil() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+func (l *Line) close(until time.Time) {
+	l.mu.Lock()
+	wasOpen := !l.trunk.Now().Before(l.closed)
+	if until.After(l.closed) {
+		l.closed = until
+	}
+	l.mu.Unlock()
+	if wasOpen {
+		l.trunk.Log.Warn("GitHub's rate limit is used up; nothing is asked until it is over", "of", l.name, "until", until.UTC().Format(time.RFC3339))
+	}
+}
+
+// Slow is the cause of giving up on an answer after the time limit.
+func Slow(limit time.Duration) error {
+	return &deployments.Unavailable{Neighbour: GitHub, Err: fmt.Errorf("GitHub did not answer within %s", limit)}
+}
+
+// CloseBody closes the body of a request that is not sent, as a RoundTripper has to.
+func CloseBody(r *http.Request) {
+	if r.Body != nil {
+		r.Body.Close()
+	}
+}
