@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"vitrine/bot/internal/line"
 	"vitrine/deployments"
 )
 
@@ -30,6 +31,7 @@ const (
 	answerTime = 10 * time.Second // until the answer to one request begins
 	callTime   = 20 * time.Second // for what one call of a port does, all its requests together
 	headTime   = 10 * time.Second // for one call of Head
+	writePause = line.WritePause  // between what is written, when it is much
 )
 
 // Environments is what the bot reads of the records: for /status, and to refuse commands on what is not there. It must be safe to use side by side.
@@ -61,7 +63,7 @@ type Config struct {
 	Now  func() time.Time // nil stands for time.Now
 	Log  *slog.Logger     // nil logs nothing
 
-	answerTime, callTime, headTime time.Duration // zero stands for the constants of these names
+	answerTime, callTime, headTime, writePause time.Duration // zero stands for the constants of these names
 }
 
 // A Bot is a GitHub App at work. It is safe for use side by side and starts no goroutines. An error that GitHub is to blame for is a
@@ -105,6 +107,7 @@ func New(c Config) (*Bot, error) {
 	c.answerTime = cmp.Or(c.answerTime, answerTime)
 	c.callTime = cmp.Or(c.callTime, callTime)
 	c.headTime = cmp.Or(c.headTime, headTime)
+	c.writePause = cmp.Or(c.writePause, writePause)
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("configure the GitHub App: %w", err)
 	}

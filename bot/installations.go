@@ -29,12 +29,13 @@ type installations struct {
 	mu      sync.Mutex
 	repos   map[string]int64         // the installation on each repository, by its name in lower case
 	clients map[int64]*github.Client // by installation
+	lines   map[int64]*line.Line     // the same; a new client has the old line
 	git     map[string]*tokenSource  // by the repository's name in lower case
 }
 
 func newInstallations(c Config) (*installations, error) {
-	in := &installations{config: c, repos: map[string]int64{}, clients: map[int64]*github.Client{}, git: map[string]*tokenSource{}}
-	in.trunk = line.New(line.Config{Transport: c.Transport, AnswerTime: c.answerTime, Now: c.Now, Log: c.Log})
+	in := &installations{config: c, repos: map[string]int64{}, clients: map[int64]*github.Client{}, lines: map[int64]*line.Line{}, git: map[string]*tokenSource{}}
+	in.trunk = line.New(line.Config{Transport: c.Transport, AnswerTime: c.answerTime, WritePause: c.writePause, Now: c.Now, Log: c.Log})
 	tr, err := ghinstallation.NewAppsTransport(in.trunk.Line("the App"), c.AppID, c.PrivateKey)
 	if err != nil {
 		return nil, fmt.Errorf("read the App's private key: %w", err)
@@ -83,7 +84,12 @@ func (in *installations) clientOf(id int64) (*github.Client, error) {
 		return c, nil
 	}
 	tokens := newTokenSource(in.app, id, &github.InstallationTokenOptions{}, in.config.Now)
-	c, err := newClient(in.config, &authorized{tokens: tokens, next: in.trunk.Line(fmt.Sprintf("installation %d", id))})
+	way := in.lines[id]
+	if way == nil {
+		way = in.trunk.Line(fmt.Sprintf("installation %d", id))
+		in.lines[id] = way
+	}
+	c, err := newClient(in.config, way.InTurn(&authorized{tokens: tokens, next: way}))
 	if err != nil {
 		return nil, err
 	}

@@ -124,6 +124,7 @@ func newWorld(t *testing.T, permissions map[string]string) *world {
 		AppID: 4711, PrivateKey: testPEM(t),
 		WebhookSecret: testSecret, URL: w.url, APIURL: w.url + "/api/v3/", Transport: transport,
 		TTL: 168 * time.Hour, MaxTTL: 720 * time.Hour, PreviewURL: previewURL, States: w.states, Logs: w.Logs, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		writePause: time.Nanosecond, // the clock may stand still
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ const (
 type Config struct {
 	Transport  http.RoundTripper
 	AnswerTime time.Duration // until an answer's header is there
+	WritePause time.Duration // between two writes of a line when they are many
 	Now        func() time.Time
 	Log        *slog.Logger
 }
@@ -36,14 +37,17 @@ type Trunk struct{ Config }
 func New(c Config) *Trunk { return &Trunk{c} }
 
 // Line returns a way to GitHub with a rate limit of its own. The name says whose that is, for the log.
-func (t *Trunk) Line(name string) *Line { return &Line{trunk: t, name: name} }
+func (t *Trunk) Line(name string) *Line {
+	return &Line{trunk: t, name: name, writes: newQueue(t.WritePause, t.Now)}
+}
 
 // A Line carries requests to GitHub that count against one rate limit, the App's own or an installation's. What keeps GitHub from doing its part is
 // an error, a [deployments.Unavailable]: no connection, no answer in time, a 5xx, a rate limit. After a rate limit it carries nothing until the time
 // that GitHub named. It is safe for use side by side.
 type Line struct {
-	trunk *Trunk
-	name  string
+	trunk  *Trunk
+	name   string
+	writes *queue
 
 	mu     sync.Mutex
 	closed time.Time // nothing is sent before

@@ -41,7 +41,7 @@ func answering(status int, header http.Header, body io.Reader) *http.Response {
 const answerTime = 10 * time.Second
 
 func trunkOver(f roundTrip) *Trunk {
-	return New(Config{Transport: f, AnswerTime: answerTime, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	return New(Config{Transport: f, AnswerTime: answerTime, WritePause: WritePause, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 }
 
 // overLine sends a request over a line to f, in the time of a bubble.
