@@ -307,7 +307,7 @@ func (c *call) getDelivery() answer {
 		return o
 	}
 	o := deliveryObject(d)
-	o["url"] = c.s.hooks.address()
+	o["url"] = d.url
 	o["request"] = object{"headers": flat(d.sent), "payload": json.RawMessage(d.Body)}
 	o["response"] = object{"headers": flat(d.got), "payload": textOrNull(d.response)}
 	return ok(o)

@@ -243,7 +243,7 @@ func (s *Server) appObject() object {
 	}
 	return object{
 		"id": s.app.ID, "slug": s.app.Slug, "client_id": "Iv1." + strconv.FormatInt(s.app.ID, 16), "node_id": nodeID("Integration", s.app.ID),
-		"owner": s.userObject(owner), "name": s.app.Slug, "description": nil, "external_url": s.url, "html_url": s.webURL("apps", s.app.Slug),
+		"owner": s.userObject(owner), "name": cmp.Or(s.app.Name, s.app.Slug), "description": textOrNull(s.app.Description), "external_url": cmp.Or(s.app.Homepage, s.url), "html_url": s.webURL("apps", s.app.Slug),
 		"created_at": stamp(s.createdAt), "updated_at": stamp(s.createdAt), "permissions": s.app.Permissions, "events": append([]string{}, s.app.Events...),
 	}
 }

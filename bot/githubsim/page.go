@@ -54,7 +54,7 @@ func newPages() (*pages, error) {
 	p.sanitizer.AllowAttrs("class").Matching(regexp.MustCompile(`^language-[\w+-]+$`)).OnElements("code")
 	p.sanitizer.AllowAttrs("type").Matching(regexp.MustCompile(`^checkbox$`)).OnElements("input")
 	p.sanitizer.AllowAttrs("checked", "disabled").OnElements("input")
-	for _, name := range []string{"index", "repository", "pull", "missing"} {
+	for _, name := range []string{"index", "repository", "pull", "missing", "register", "app"} {
 		t, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("parse the simulator's pages: %w", err)
@@ -79,6 +79,7 @@ func (s *Server) webRoutes() *http.ServeMux {
 	mux.HandleFunc("GET /{owner}/{repo}", s.repositoryPage)
 	mux.HandleFunc("GET /{owner}/{repo}/pull/{number}", s.pullPage)
 	mux.HandleFunc("POST /{owner}/{repo}/pull/{number}", s.pullForm)
+	s.appRoutes(mux)
 	mux.HandleFunc("GET /{owner}/{repo}/info/refs", s.serveGit(""))
 	mux.HandleFunc("POST /{owner}/{repo}/git-upload-pack", s.serveGit("git-upload-pack"))
 	mux.HandleFunc("POST /{owner}/{repo}/git-receive-pack", s.serveGit("git-receive-pack"))
@@ -91,6 +92,11 @@ func (s *Server) webRoutes() *http.ServeMux {
 }
 
 func (s *Server) show(w http.ResponseWriter, status int, name string, page any) {
+	s.showLeading(w, status, name, page, "")
+}
+
+// showLeading shows a page whose form may lead on to one more origin, as browsers hold form-action against redirects, too.
+func (s *Server) showLeading(w http.ResponseWriter, status int, name string, page any, origin string) {
 	var out bytes.Buffer
 	if err := s.pages.templates[name].ExecuteTemplate(&out, "layout.html", page); err != nil {
 		s.log.Error("render a page", "page", name, "error", err)
@@ -99,7 +105,7 @@ func (s *Server) show(w http.ResponseWriter, status int, name string, page any) 
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Content-Security-Policy", strings.Replace(pagePolicy, "form-action 'self'", strings.TrimSpace("form-action 'self' "+origin), 1))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
@@ -276,12 +282,15 @@ func (s *Server) converse(texts []Comment) ([]commentView, error) {
 		"rocket": "\U0001F680", "eyes": "\U0001F440",
 	}
 	var views []commentView
+	s.mu.Lock()
+	bot := s.botLogin()
+	s.mu.Unlock()
 	for _, c := range texts {
 		rendered, err := s.pages.render(c.Body)
 		if err != nil {
 			return nil, err
 		}
-		v := commentView{ID: c.ID, Author: c.Author, Bot: c.Author == s.botLogin(), Edited: c.UpdatedAt.After(c.CreatedAt), At: c.CreatedAt, HTML: rendered}
+		v := commentView{ID: c.ID, Author: c.Author, Bot: c.Author == bot, Edited: c.UpdatedAt.After(c.CreatedAt), At: c.CreatedAt, HTML: rendered}
 		for _, content := range reactionContents {
 			var who []string
 			for _, r := range c.Reactions {

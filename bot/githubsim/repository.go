@@ -79,7 +79,7 @@ func (r *repository) source() *repository {
 
 // CreateUser makes an account that can push with its password and comment.
 func (s *Server) CreateUser(login, password string) error {
-	if !loginPattern.MatchString(login) || strings.EqualFold(login, "api") {
+	if !loginPattern.MatchString(login) || reserved(login) {
 		return fmt.Errorf("%q cannot be a login", login)
 	}
 	s.mu.Lock()
@@ -107,7 +107,7 @@ func (s *Server) CreateBot(slug string) (string, error) {
 }
 
 // CreateRepository makes "owner/name" with one commit of the files (contents by path) on the branch main, and installs the App in the owner's
-// account. An owner who is no user becomes an organisation. No webhook tells of it.
+// account, unless that came without one. An owner who is no user becomes an organisation. No webhook tells of it.
 func (s *Server) CreateRepository(ctx context.Context, fullName string, private bool, files map[string]string) error {
 	r, err := s.addRepository(fullName, private, nil)
 	if err != nil {
@@ -129,7 +129,7 @@ func (s *Server) CreateRepository(ctx context.Context, fullName string, private 
 	defer s.mu.Unlock()
 	r.refs = refs
 	account := strings.ToLower(r.owner().login)
-	if s.installations[account] == nil {
+	if s.preinstalled && s.installations[account] == nil {
 		s.installations[account] = &installation{id: s.nextID(), account: r.owner(), createdAt: s.time()}
 	}
 	return nil
@@ -166,7 +166,7 @@ func (s *Server) Fork(ctx context.Context, fullName, login string) (string, erro
 
 func (s *Server) addRepository(fullName string, private bool, parent *repository) (*repository, error) {
 	login, name, _ := strings.Cut(fullName, "/")
-	if !loginPattern.MatchString(login) || strings.EqualFold(login, "api") || !namePattern.MatchString(name) ||
+	if !loginPattern.MatchString(login) || reserved(login) || !namePattern.MatchString(name) ||
 		name == "." || name == ".." || strings.HasSuffix(name, ".git") {
 		return nil, fmt.Errorf("%q is not of the form owner/name", fullName)
 	}

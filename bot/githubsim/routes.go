@@ -10,6 +10,7 @@ import (
 // Who may call an endpoint: the App with its JSON web token, or an installation token with one of the permissions (docs.github.com,
 // "Permissions required for GitHub Apps"). Every token has metadata:read.
 const (
+	byAnybody      = "" // a secret in the path tells who may
 	byApp          = "app"
 	byInstallation = "metadata:read"
 	readPulls      = "pull_requests:read"
@@ -36,6 +37,8 @@ func routes() []route {
 		{"GET /app/installations", byApp, (*call).listInstallations},
 		{"GET /app/installations/{installation}", byApp, (*call).getInstallation},
 		{"POST /app/installations/{installation}/access_tokens", byApp, (*call).createToken},
+		{"POST /app-manifests/{code}/conversions", byAnybody, (*call).convertManifest},
+		{"GET /app/hook/config", byApp, (*call).getHookConfig},
 		{"GET /app/hook/deliveries", byApp, (*call).listDeliveries},
 		{"GET /app/hook/deliveries/{delivery}", byApp, (*call).getDelivery},
 		{"POST /app/hook/deliveries/{delivery}/attempts", byApp, (*call).createAttempt},

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,7 +35,8 @@ type Config struct {
 	URL string
 	// DataDir is an existing, empty folder for the bare repositories.
 	DataDir string
-	// App is the one App that is registered. It is installed in the account of every repository that CreateRepository makes.
+	// App is the one App that is registered. It is installed in the account of every repository that CreateRepository makes. The zero App is
+	// none: it is then registered on the pages, by a manifest, and installed there.
 	App App
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -46,31 +48,38 @@ type Config struct {
 type App struct {
 	ID            int64
 	Slug          string // "vitrine"; it comments as "vitrine[bot]"
+	Name          string // for people; empty is the slug
+	Description   string
+	Homepage      string // empty is the simulator's own address
 	Owner         string // the login of the account that it is registered in, which need not be there yet; empty for none
 	WebhookURL    string // empty: no webhooks. Only addresses of this machine are delivered to
 	WebhookSecret string
 	PrivateKey    *rsa.PrivateKey   // nil: a key is made
 	Permissions   map[string]string // "issues": "write"; "metadata": "read" is always there
 	Events        []string          // what it subscribes to: "pull_request", "push"
+	Public        bool              // whether accounts that are not its owner's may install it
+	SetupURL      string            // where the browser goes once it is installed; empty for nowhere else
 }
 
 // A Server is the simulated GitHub, an http.Handler. Its methods may be called side by side.
 type Server struct {
-	url       string
-	dir       string
-	app       App
-	key       *rsa.PrivateKey
-	now       func() time.Time
-	log       *slog.Logger
-	git       git
-	api       http.Handler
-	web       http.Handler
-	pages     *pages
-	intercept atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
-	hooks     hooks
+	url          string
+	dir          string
+	preinstalled bool // repositories are made with the App in their account
+	now          func() time.Time
+	log          *slog.Logger
+	git          git
+	api          http.Handler
+	web          http.Handler
+	pages        *pages
+	intercept    atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
+	hooks        hooks
 
 	// mu guards what follows and what hangs on it. A repository's push lock is taken before it, and no git runs under it.
 	mu            sync.Mutex
+	app           App             // the zero App while there is none
+	key           *rsa.PrivateKey // nil likewise
+	registration  *registration   // nil where the App was there from the start
 	lastID        int64
 	users         map[string]*user         // by lower-case login
 	installations map[string]*installation // by lower-case login of the account
@@ -86,7 +95,8 @@ func New(c Config) (*Server, error) {
 	if err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "" {
 		return nil, fmt.Errorf("the simulator's URL %q is not of the form http://host:port", c.URL)
 	}
-	if c.App.ID <= 0 || !loginPattern.MatchString(c.App.Slug) {
+	given := !reflect.ValueOf(c.App).IsZero()
+	if given && (c.App.ID <= 0 || !loginPattern.MatchString(c.App.Slug)) {
 		return nil, errors.New("the simulator's App needs an id above 0 and a slug of letters, digits and dashes")
 	}
 	path, err := exec.LookPath("git")
@@ -106,24 +116,30 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.App.PrivateKey == nil {
+	if given && c.App.PrivateKey == nil {
 		if c.App.PrivateKey, err = GenerateKey(); err != nil {
 			return nil, err
 		}
 	}
 	s := &Server{
 		url: u.Scheme + "://" + u.Host, dir: dir, app: c.App, key: c.App.PrivateKey, now: c.Now, log: c.Log,
-		git:   newGit(path, dir),
+		git: newGit(path, dir), preinstalled: given,
 		users: map[string]*user{}, installations: map[string]*installation{}, repositories: map[string]*repository{}, moved: map[string]*repository{}, tokens: map[string]*token{},
 	}
 	s.createdAt = s.time()
-	s.app.Permissions = withMetadata(c.App.Permissions)
-	s.users[strings.ToLower(s.botLogin())] = &user{id: s.nextID(), login: s.botLogin(), kind: "Bot"}
+	if given {
+		s.app.Permissions = withMetadata(c.App.Permissions)
+		s.users[strings.ToLower(s.botLogin())] = &user{id: s.nextID(), login: s.botLogin(), kind: "Bot"}
+	}
 	if s.pages, err = newPages(); err != nil {
 		return nil, err
 	}
 	s.api = s.apiRoutes()
-	s.web = http.NewCrossOriginProtection().Handler(s.webRoutes())
+	protection := http.NewCrossOriginProtection()
+	for _, pattern := range manifestRoutes {
+		protection.AddInsecureBypassPattern(pattern)
+	}
+	s.web = protection.Handler(s.webRoutes())
 	s.hooks.start(s.now, s.log, c.App.WebhookURL, c.App.WebhookSecret, c.App.ID)
 	return s, nil
 }
@@ -186,14 +202,24 @@ func GenerateKey() (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-// PrivateKeyPEM returns the App's private key in the form in which GitHub hands it out (PKCS #1).
+// PrivateKeyPEM returns the App's private key in the form in which GitHub hands it out (PKCS #1), nil where there is no App.
 func (s *Server) PrivateKeyPEM() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keyPEM()
+}
+
+func (s *Server) keyPEM() []byte {
+	if s.key == nil {
+		return nil
+	}
 	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(s.key)})
 }
 
 // Settled waits until no webhook waits for its delivery.
 func (s *Server) Settled(ctx context.Context) error { return s.hooks.settled(ctx) }
 
+// botLogin is called with mu held, as the next two.
 func (s *Server) botLogin() string { return s.app.Slug + "[bot]" }
 
 func (s *Server) bot() *user { return s.users[strings.ToLower(s.botLogin())] }

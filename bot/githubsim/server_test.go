@@ -33,9 +33,10 @@ var testKey = sync.OnceValues(GenerateKey)
 // A world is a Server on a port of its own, with an App's receiver of webhooks.
 type world struct {
 	*Server
-	t   *testing.T
-	url string
-	key *rsa.PrivateKey
+	t    *testing.T
+	url  string
+	key  *rsa.PrivateKey
+	hook string // the receiver's address
 
 	mu      sync.Mutex
 	clock   func() time.Time
@@ -53,6 +54,18 @@ type arrival struct {
 // newWorld has ana, who owns acme/shop, ben, who may write there, and mallory, who may not.
 func newWorld(t *testing.T, conform bool) *world {
 	t.Helper()
+	return newWorldWith(t, conform, func(hook string, key *rsa.PrivateKey) App {
+		return App{
+			ID: testApp, Slug: "vitrine", Owner: "acme", WebhookURL: hook, WebhookSecret: testSecret, PrivateKey: key,
+			Permissions: map[string]string{"contents": "read", "pull_requests": "write", "issues": "write"},
+			Events:      []string{"pull_request", "push", "delete", "issue_comment"},
+		}
+	})
+}
+
+// newWorldWith has another App, or none.
+func newWorldWith(t *testing.T, conform bool, app func(hook string, key *rsa.PrivateKey) App) *world {
+	t.Helper()
 	key, err := testKey()
 	if err != nil {
 		t.Fatal(err)
@@ -60,15 +73,12 @@ func newWorld(t *testing.T, conform bool) *world {
 	w := &world{t: t, key: key, answer: http.StatusAccepted, clock: time.Now}
 	receiver := httptest.NewServer(http.HandlerFunc(w.receiveHook))
 	t.Cleanup(receiver.Close)
+	w.hook = receiver.URL + "/webhooks/github"
 	server := httptest.NewUnstartedServer(nil)
 	w.url = "http://" + server.Listener.Addr().String()
 	w.Server, err = New(Config{
 		URL: w.url, DataDir: t.TempDir(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: w.now,
-		App: App{
-			ID: testApp, Slug: "vitrine", Owner: "acme", WebhookURL: receiver.URL + "/webhooks/github", WebhookSecret: testSecret, PrivateKey: key,
-			Permissions: map[string]string{"contents": "read", "pull_requests": "write", "issues": "write"},
-			Events:      []string{"pull_request", "push", "delete", "issue_comment"},
-		},
+		App: app(w.hook, key),
 	})
 	if err != nil {
 		t.Fatal(err)

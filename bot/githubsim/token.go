@@ -69,11 +69,17 @@ func (s *Server) token(value string) *token {
 func (s *Server) verifyJWT(value string) string {
 	var claims jwt.MapClaims
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation(), jwt.WithJSONNumber())
-	if _, err := parser.ParseWithClaims(value, &claims, func(*jwt.Token) (any, error) { return &s.key.PublicKey, nil }); err != nil {
+	s.mu.Lock()
+	id, key := s.app.ID, s.key
+	s.mu.Unlock()
+	if key == nil {
+		return "A JSON web token could not be decoded"
+	}
+	if _, err := parser.ParseWithClaims(value, &claims, func(*jwt.Token) (any, error) { return &key.PublicKey, nil }); err != nil {
 		return "A JSON web token could not be decoded"
 	}
 	now := s.now()
-	if fmt.Sprint(claims["iss"]) != strconv.FormatInt(s.app.ID, 10) {
+	if fmt.Sprint(claims["iss"]) != strconv.FormatInt(id, 10) {
 		return "'Issuer' claim ('iss') must be an Integer"
 	}
 	issued, ok := claimTime(claims["iat"])

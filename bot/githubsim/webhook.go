@@ -56,6 +56,7 @@ type Delivery struct {
 	Took       time.Duration
 
 	installation, repository int64
+	url                      string // that it was sent to
 	sent, got                http.Header
 	response                 string
 }
@@ -63,8 +64,6 @@ type Delivery struct {
 // hooks delivers, one at a time and in order, what is put into its queue.
 type hooks struct {
 	client *http.Client
-	secret string
-	app    int64
 	now    func() time.Time
 	log    *slog.Logger
 	cancel context.CancelCauseFunc
@@ -73,6 +72,8 @@ type hooks struct {
 
 	mu         sync.Mutex
 	url        string
+	secret     string
+	app        int64
 	lastID     int64
 	deliveries []*Delivery   // oldest first
 	queue      []*Delivery   // those that are not done
@@ -128,10 +129,18 @@ func (h *hooks) setURL(address string) {
 	h.url = address
 }
 
-func (h *hooks) address() string {
+// register changes whose webhooks are sent.
+func (h *hooks) register(url, secret string, app int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.url
+	h.url, h.secret, h.app = url, secret, app
+}
+
+// address returns where a delivery goes, and its headers.
+func (h *hooks) address(d *Delivery) (string, http.Header) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.url, h.headers(d)
 }
 
 func (h *hooks) settled(ctx context.Context) error {
@@ -196,12 +205,13 @@ func (h *hooks) work(ctx context.Context) {
 
 // deliver sends a delivery, records what came of it and takes it off the queue.
 func (h *hooks) deliver(ctx context.Context, d *Delivery) {
-	address, header := h.address(), h.headers(d)
+	address, header := h.address(d)
 	began := time.Now() // how long it took is told by the real clock
 	status, outcome, got, body := h.post(ctx, address, header, d.Body)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	d.Done, d.Status, d.Outcome, d.Took, d.sent, d.got, d.response = true, status, outcome, time.Since(began), header, got, body
+	d.Done, d.Status, d.Outcome, d.Took = true, status, outcome, time.Since(began)
+	d.url, d.sent, d.got, d.response = address, header, got, body
 	h.queue = h.queue[1:]
 	if len(h.queue) == 0 {
 		close(h.idle)
@@ -241,6 +251,7 @@ func (h *hooks) post(ctx context.Context, address string, header http.Header, bo
 	return res.StatusCode, "OK", res.Header, string(read)
 }
 
+// headers is called with mu held.
 func (h *hooks) headers(d *Delivery) http.Header {
 	header := http.Header{}
 	for name, value := range map[string]string{
@@ -299,9 +310,20 @@ func (s *Server) redeliver(d Delivery) {
 
 // Ping sends the event that GitHub sends when an App's webhook is set up.
 func (s *Server) Ping() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ping()
+}
+
+// ping is called with mu held.
+func (s *Server) ping() {
 	s.queue(&Delivery{Event: "ping"}, object{
 		"zen": "Keep it logically awesome.", "hook_id": s.app.ID,
-		"hook": object{"type": "App", "id": s.app.ID, "name": "web", "active": true, "app_id": s.app.ID, "events": s.app.Events},
+		"hook": object{
+			"type": "App", "id": s.app.ID, "name": "web", "active": true, "app_id": s.app.ID, "events": append([]string{}, s.app.Events...),
+			"config": s.hooks.config(), "created_at": stamp(s.createdAt), "updated_at": stamp(s.createdAt),
+			"deliveries_url": s.apiURL("app", "hook", "deliveries"),
+		},
 	})
 }
 
