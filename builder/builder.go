@@ -24,8 +24,8 @@ import (
 
 // Config says what a Builder works with.
 type Config struct {
-	// DataDir is the server's data folder. The mirrors lie in its folder "mirrors", the checkouts in "checkouts", and in "cachemounts" which of those
-	// on the engine are used.
+	// DataDir is the server's data folder. The mirrors lie in its folder "mirrors", the checkouts in "checkouts"; "cachemounts" says
+	// which of those on the engine are used, and "images" which came of which inputs.
 	DataDir string
 	// CheckoutDir is where checkouts are made instead; empty for the default. One Builder at a time may use it: what a former one left is removed.
 	CheckoutDir string
@@ -55,6 +55,7 @@ type Builder struct {
 	engine     *client.Client
 	registry   *http.Client
 	permission *permission
+	index      *index
 	prefix     string // of every reference of ours, without the registry: "vitrine-<instance>/"
 
 	mu      sync.Mutex         // of the folder of cacheMountsIn, too
@@ -80,6 +81,10 @@ func New(config Config) (*Builder, error) {
 	if err := makeFolders(&config); err != nil {
 		return nil, err
 	}
+	index, err := openIndex(config.DataDir, config.Now, config.Log)
+	if err != nil {
+		return nil, err
+	}
 	options := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
 	if config.DockerHost != "" {
 		options = []client.Opt{client.WithHost(config.DockerHost), client.WithAPIVersionNegotiation()}
@@ -93,6 +98,7 @@ func New(config Config) (*Builder, error) {
 		config:   config,
 		log:      config.Log,
 		engine:   engine,
+		index:    index,
 		registry: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},
 		prefix:   "vitrine-" + component(config.Instance) + "/",
 		mirrors:  map[string]*mirror{},
@@ -114,7 +120,7 @@ func makeFolders(config *Config) error {
 	if config.CheckoutDir, err = filepath.Abs(config.CheckoutDir); err != nil {
 		return fmt.Errorf("find the checkout folder: %w", err)
 	}
-	for _, d := range []string{mirrorsIn(dir), cacheMountsIn(dir), config.CheckoutDir} {
+	for _, d := range []string{mirrorsIn(dir), cacheMountsIn(dir), imagesIn(dir), config.CheckoutDir} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return fmt.Errorf("make the builder's folder: %w", err)
 		}

@@ -97,6 +97,7 @@ func TestFailureIsOurs(t *testing.T) {
 		{sourced(2, errors.New("failed to copy files: copy file range failed: no space left on device")), "", waitsForDisk},
 		{errors.New("failed to export image: write /var/lib/docker/image/x: no space left on device: unknown"), "", waitsForDisk},
 		{status.Error(codes.ResourceExhausted, "write /var/lib/docker/x: no space left on device"), "", waitsForDisk},
+		{fmt.Errorf("base: %w", &deployments.Unavailable{Neighbour: waitsForNetwork, Err: errors.New("something unheard of")}), "", waitsForNetwork},
 		{nil, "", waitsForEngine},
 		{fmt.Errorf("failed to resolve dockerfile: %w", status.Error(codes.Unknown, "something unheard of")), "", waitsForEngine},
 	} {

@@ -36,12 +36,14 @@ type guard struct {
 	mu       sync.Mutex
 	resolved map[string]bool       // identifiers that the engine made of permitted images
 	lines    map[digest.Digest]int // of the Dockerfile, by operation; older engines do not say them with their errors
+	bases    map[string]base       // the images that were resolved, by name
+	unnamed  bool                  // another image than these is used
 }
 
 var _ gateway.Client = (*guard)(nil)
 
 func newGuard(engine gateway.Client, p *permission) *guard {
-	return &guard{engine: engine, permission: p, resolved: map[string]bool{}, lines: map[digest.Digest]int{}}
+	return &guard{engine: engine, permission: p, resolved: map[string]bool{}, lines: map[digest.Digest]int{}, bases: map[string]base{}}
 }
 
 // Solve implements gateway.Client.
@@ -126,6 +128,9 @@ func (g *guard) checkSource(ctx context.Context, source *pb.SourceOp) error {
 	case sourceImage:
 		g.mu.Lock()
 		known := g.resolved[rest] || g.own[rest]
+		if _, based := g.bases[rest]; !based && !g.resolved[rest] {
+			g.unnamed = true
+		}
 		g.mu.Unlock()
 		if known {
 			return nil
@@ -169,10 +174,14 @@ func (g *guard) ResolveImageConfig(ctx context.Context, ref string, opt sourcere
 	if err != nil {
 		return "", "", nil, err
 	}
-	if resolved == ref && dgst != "" {
-		g.mu.Lock()
-		g.resolved[ref+"@"+dgst.String()] = true
-		g.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if resolved == ref {
+		// An image's ID is the hash of its configuration (OCI image specification 1.1, "ImageID").
+		g.bases[ref] = base{ID: digest.FromBytes(config).String(), Digest: dgst.String()}
+		if dgst != "" {
+			g.resolved[ref+"@"+dgst.String()] = true
+		}
 	}
 	return resolved, dgst, config, nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/client/llb/llbbuild"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
@@ -23,6 +24,7 @@ type fakeGateway struct {
 	gateway.Client // panics where nothing should arrive
 	solved         int
 	resolve        func(ref string) (string, digest.Digest)
+	mode           string // of the last resolution
 }
 
 func (f *fakeGateway) BuildOpts() gateway.BuildOpts { return gateway.BuildOpts{} }
@@ -32,7 +34,10 @@ func (f *fakeGateway) Solve(context.Context, gateway.SolveRequest) (*gateway.Res
 	return gateway.NewResult(), nil
 }
 
-func (f *fakeGateway) ResolveImageConfig(_ context.Context, ref string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+func (f *fakeGateway) ResolveImageConfig(_ context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	if opt.ImageOpt != nil {
+		f.mode = opt.ImageOpt.ResolveMode
+	}
 	resolved, dgst := f.resolve(ref)
 	return resolved, dgst, []byte("{}"), nil
 }
@@ -150,5 +155,43 @@ func TestGuardOnResolvedImages(t *testing.T) {
 	var l *located
 	if !errors.As(err, &l) || l.mention != "stranger" {
 		t.Errorf("got %+v", l)
+	}
+}
+
+// What a fresh build's image comes from is asked of the registry, unless the image stays; and what was used is known afterwards.
+func TestGuardKnowsTheBases(t *testing.T) {
+	hash := digest.FromString("x")
+	g, engine := guarded()
+	g.anew = func(_ context.Context, image string) (bool, error) { return image != normal("trusted:1"), nil }
+	engine.resolve = func(ref string) (string, digest.Digest) {
+		if ref == normal("trusted:1") {
+			return ref, ""
+		}
+		return ref, hash
+	}
+	for ref, mode := range map[string]string{normal("asked:latest"): "pull", normal("trusted:1"): "local"} {
+		opt := sourceresolver.Opt{ImageOpt: &sourceresolver.ResolveImageOpt{ResolveMode: "local"}}
+		_, _, _, err := g.ResolveImageConfig(t.Context(), ref, opt)
+		check(t, err)
+		if engine.mode != mode || opt.ImageOpt.ResolveMode != "local" {
+			t.Errorf("%s was resolved by %q, want %q", ref, engine.mode, mode)
+		}
+	}
+	id := digest.FromString("{}").String()
+	want := map[string]base{normal("asked:latest"): {ID: id, Digest: hash.String()}, normal("trusted:1"): {ID: id}}
+	if diff := cmp.Diff(want, g.bases); diff != "" {
+		t.Error(diff)
+	}
+	for _, image := range []string{"trusted:1", normal("asked:latest") + "@" + hash.String()} {
+		_, err := g.Solve(t.Context(), gateway.SolveRequest{Definition: definition(t, llb.Image(image))})
+		check(t, err)
+	}
+	if g.unnamed {
+		t.Error("what was resolved counts as unnamed")
+	}
+	_, err := g.Solve(t.Context(), gateway.SolveRequest{Definition: definition(t, llb.Image("trusted:2"))})
+	check(t, err)
+	if !g.unnamed {
+		t.Error("an image that was not resolved counts as named")
 	}
 }

@@ -52,9 +52,7 @@ func (b *Builder) cacheMounts(trust string, fresh bool) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if fresh {
-		// Written aside and renamed, it is never there in part.
-		aside := file + ".new"
-		if err := errors.Join(os.WriteFile(aside, []byte(rand.Text()), 0o600), os.Rename(aside, file)); err != nil {
+		if err := replaceFile(file, []byte(rand.Text())); err != nil {
 			return "", fmt.Errorf("begin new cache mounts: %w", err)
 		}
 	}

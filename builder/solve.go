@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +14,6 @@ import (
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/util/bklog"
-	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
 	"github.com/tonistiigi/fsutil"
 	fstypes "github.com/tonistiigi/fsutil/types"
@@ -41,12 +41,35 @@ func (b *Builder) solve(ctx context.Context, from provenance, build deployments.
 	if err != nil {
 		return "", away(ctx, waitsForFolder, err)
 	}
-	opt.Session = []session.Attachable{heldSecrets(build.Secrets)}
+	if len(build.Secrets) > 0 || bytes.Contains(r.dockerfile, []byte("type=secret")) {
+		opt.Session = []session.Attachable{heldSecrets(build.Secrets)}
+	}
+	// Whatever else the engine is given has to be in opt by now.
+	inputs, err := r.inputs(ctx, opt)
+	if err != nil {
+		return "", away(ctx, waitsForFolder, err)
+	}
+	if !from.fresh {
+		if id := b.unchanged(ctx, r, inputs, name, s); id != "" {
+			return id, nil
+		}
+	}
+	began := b.config.Now()
+	id, g, err := b.askEngine(ctx, from, opt, r, s)
+	if err != nil {
+		return "", err
+	}
+	b.remember(ctx, inputs, outcome{Image: id, Bases: g.bases, At: began}, g)
+	return id, nil
+}
+
+// askEngine has the engine's BuildKit build one image. The guard that it returns knows what was used.
+func (b *Builder) askEngine(ctx context.Context, from provenance, opt client.SolveOpt, r *recipe, s *steps) (string, *guard, error) {
 	// BuildKit's client logs what its errors say again.
 	ctx = bklog.WithLogger(ctx, logrus.NewEntry(quiet()))
 	c, err := b.buildkit(ctx)
 	if err != nil {
-		return "", away(ctx, waitsForEngine, err)
+		return "", nil, away(ctx, waitsForEngine, err)
 	}
 	defer c.Close()
 	// Without this, a cancelled build would wait some seconds for the last reports of an engine that does not answer.
@@ -54,14 +77,13 @@ func (b *Builder) solve(ctx context.Context, from provenance, build deployments.
 
 	// What crosses the engine loses its type; what the frontend returns keeps it.
 	var refused error
-	var lines map[digest.Digest]int
+	g := newGuard(nil, b.permission)
+	g.own = r.own
+	if from.fresh {
+		g.anew = b.askedAnew
+	}
 	run := func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
-		g := newGuard(gw, b.permission)
-		g.own = r.own
-		if from.fresh {
-			g.anew = b.askedAnew
-		}
-		lines = g.lines
+		g.engine = gw
 		var res *gateway.Result
 		res, refused = buildDockerfile(ctx, g)
 		return res, refused
@@ -75,17 +97,17 @@ func (b *Builder) solve(ctx context.Context, from provenance, build deployments.
 	answer, err := c.Build(ctx, opt, "", run, status)
 	<-followed
 	if ctx.Err() != nil {
-		return "", context.Cause(ctx)
+		return "", nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return "", b.unlessEngineEnded(ctx, r.failure(refused, err, s, lines))
+		return "", nil, b.unlessEngineEnded(ctx, r.failure(refused, err, s, g.lines))
 	}
 	// What the exporter calls the digest is the ID (moby, builder-next/exporter).
 	id := answer.ExporterResponse[exptypes.ExporterImageDigestKey]
 	if id == "" {
-		return "", fmt.Errorf("the engine did not say which image it built: %v", answer.ExporterResponse)
+		return "", nil, fmt.Errorf("the engine did not say which image it built: %v", answer.ExporterResponse)
 	}
-	return id, nil
+	return id, g, nil
 }
 
 // unlessEngineEnded returns how a build failed, unless the engine is not there any more: one that shuts down kills what it runs, and a step that was

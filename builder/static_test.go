@@ -40,11 +40,17 @@ func TestBuildServesAFolder(t *testing.T) {
 	if diff := cmp.Diff(want, w.filesOf(images[0].ID)); diff != "" {
 		t.Error(diff)
 	}
-	again, err := w.Build(t.Context(), w.request(files, site))
+	request, log := w.request(files, site), &buffer{}
+	request.Log = log
+	again, err := w.Build(t.Context(), request)
 	check(t, err)
-	if again[0].ID != images[0].ID || !again[0].Cached {
-		t.Errorf("built again: got %+v, want %s from the cache", again[0], images[0].ID)
+	if again[0].ID != images[0].ID || !again[0].Cached || !strings.Contains(log.String(), "web | unchanged: ") {
+		t.Errorf("built again: got %+v, want %s because nothing changed; the log is\n%s", again[0], images[0].ID, log)
 	}
+	// The program's image is in no registry.
+	request.Fresh = true
+	_, err = w.Build(t.Context(), request)
+	check(t, err)
 	// Nobody else builds on it.
 	_, err = w.Build(t.Context(), w.request(map[string]string{"Dockerfile": "FROM " + program + "\n"}, web))
 	if f := fault(t, err, deployments.FaultBuild); !strings.Contains(f.Reason, "is one of a preview") {

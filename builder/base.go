@@ -8,6 +8,12 @@ import (
 	"github.com/distribution/reference"
 )
 
+// A base is an image that a build began with or copied from.
+type base struct {
+	ID     string `json:"id"`
+	Digest string `json:"digest,omitempty"` // of the manifest that its registry gave; empty where it lay on the engine
+}
+
 // askedAnew reports whether a fresh build asks the registry for an image. It does, unless the operator trusts the image and has it on an engine that
 // never got it from a registry: one that was made there or loaded from a file. Whoever has its name in a public registry would else be asked for it.
 func (b *Builder) askedAnew(ctx context.Context, image string) (bool, error) {
@@ -36,4 +42,17 @@ func givenBy(named reference.Named, digests []string) bool {
 		}
 	}
 	return false
+}
+
+// isStill reports whether a build would begin with the base again.
+func (b *Builder) isStill(ctx context.Context, image string, as base) bool {
+	info, err := b.engine.ImageInspect(ctx, familiar(image))
+	if err == nil {
+		return info.ID == as.ID
+	}
+	if !cerrdefs.IsNotFound(err) || as.Digest == "" {
+		return false
+	}
+	given, err := b.engine.DistributionInspect(ctx, familiar(image), "")
+	return err == nil && given.Descriptor.Digest.String() == as.Digest
 }
