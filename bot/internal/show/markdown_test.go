@@ -1,4 +1,4 @@
-package bot
+package show
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ func harmIn(t testing.TB, markdown string) string {
 
 func TestTextIsHarmless(t *testing.T) {
 	for _, s := range hostile {
-		for name, write := range map[string]func(string) string{"text": text, "sentence": sentence, "code": code} {
+		for name, write := range map[string]func(string) string{"text": Text, "sentence": Sentence, "code": Code} {
 			if found := harmIn(t, write(s)); found != "" {
 				t.Errorf("%s(%q) = %q, which has %q", name, s, write(s), found)
 			}
@@ -57,10 +57,10 @@ func TestTextIsHarmless(t *testing.T) {
 
 func TestTextReadsAsItWas(t *testing.T) {
 	for _, s := range []string{"web", "building, step 6 of 11", "my_service-2", "a*b*c", "1. first", "- x", "50 % & more", `C:\dir`, "a|b", "Привет"} {
-		got := reading(t, text(s))
+		got := reading(t, Text(s))
 		want := strings.NewReplacer("&", "&amp;").Replace(s)
 		if got != "<p>"+want+"</p>\n" {
-			t.Errorf("text(%q) = %q, which reads %q", s, text(s), got)
+			t.Errorf("text(%q) = %q, which reads %q", s, Text(s), got)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func TestCode(t *testing.T) {
 		"a\nb":    "`a b`",
 	}
 	for s, want := range tests {
-		if got := code(s); got != want {
+		if got := Code(s); got != want {
 			t.Errorf("code(%q) = %q, want %q", s, got, want)
 		}
 	}
@@ -90,7 +90,7 @@ func TestSentence(t *testing.T) {
 		"plain <b> of `<b>` kind": "plain \\<b\\> of `<b>` kind",
 	}
 	for s, want := range tests {
-		if got := sentence(s); got != want {
+		if got := Sentence(s); got != want {
 			t.Errorf("sentence(%q) = %q, want %q", s, got, want)
 		}
 	}
@@ -107,11 +107,11 @@ func TestFence(t *testing.T) {
 		"lines in one": {[]string{"a\nb"}, "```\na\nb\n```"},
 	}
 	for name, test := range tests {
-		if got := fence(test.lines); got != test.want {
+		if got := Fence(test.lines, manyLines); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
-	long := fence(append(make([]string, 100), strings.Repeat("x", 100_000)))
+	long := Fence(append(make([]string, 100), strings.Repeat("x", 100_000)), manyLines)
 	if n := strings.Count(long, "\n"); n != maxExcerptLines+1 {
 		t.Errorf("%d lines", n)
 	}
@@ -125,12 +125,12 @@ func FuzzTextIsHarmless(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for name, write := range map[string]func(string) string{"text": text, "sentence": sentence, "code": code} {
+		for name, write := range map[string]func(string) string{"text": Text, "sentence": Sentence, "code": Code} {
 			if found := harmIn(t, "x "+write(s)+" y"); found != "" {
 				t.Errorf("%s(%q) = %q, which has %q", name, s, write(s), found)
 			}
 		}
-		block := fence(strings.Split(s, "\n"))
+		block := Fence(strings.Split(s, "\n"), manyLines)
 		if rest := codeTags.ReplaceAllString(reading(t, block+"\nafter"), ""); strings.TrimSpace(rest) != "<p>after</p>" {
 			t.Errorf("fence(%q) leaves %q", s, rest)
 		}
