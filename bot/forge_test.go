@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"vitrine/bot/githubsim"
+	"vitrine/bot/internal/show/showtest"
 	"vitrine/deployments"
 )
 
@@ -169,7 +170,7 @@ func TestInstalledAnew(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	good := Config{AppID: 1, PrivateKey: testPEM(t), WebhookSecret: "s", TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: previewURL, States: states{}, Logs: (&world{}).Logs}
+	good := Config{AppID: 1, PrivateKey: testPEM(t), WebhookSecret: "s", TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: showtest.PreviewURL, States: states{}, Logs: (&world{}).Logs}
 	if _, err := New(good); err != nil {
 		t.Fatal(err)
 	}

@@ -8,4 +8,6 @@ func text(s string) string           { return show.Text(s) }
 func sentence(s string) string       { return show.Sentence(s) }
 func code(s string) string           { return show.Code(s) }
 
-func hostLink(urlOf func(label string) string, label string) string { return show.HostLink(urlOf, label) }
+func hostLink(urlOf func(label string) string, label string) string {
+	return show.HostLink(urlOf, label)
+}

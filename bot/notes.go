@@ -1,6 +1,8 @@
 package bot
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -14,6 +16,37 @@ const notesVersion = 1
 type notes struct {
 	Version int   `json:"version"`
 	Comment int64 `json:"comment,omitempty"` // the number of the one comment; 0 for none
+	// Checks are the check runs that may still have to change, by their commit.
+	Checks      map[string]checkNote `json:"checks,omitempty"`
+	Deployments []deploymentNote     `json:"deployments,omitempty"` // those that GitHub has, oldest first
+}
+
+// A checkNote is what a check run says.
+type checkNote struct {
+	ID         int64  `json:"id"`
+	Conclusion string `json:"conclusion,omitempty"` // empty while it has none
+	Shown      string `json:"shown"`                // a hash of all that it says
+}
+
+// A deploymentNote is what GitHub has of one of an environment's deployments.
+type deploymentNote struct {
+	Number int64  `json:"number"` // ours
+	ID     int64  `json:"id"`     // GitHub's
+	State  string `json:"state,omitempty"`
+	Shown  string `json:"shown,omitempty"` // a hash of all that it says
+}
+
+// known reports whether people were shown anything.
+func (n notes) known() bool { return n.Comment != 0 || len(n.Checks)+len(n.Deployments) > 0 }
+
+// fingerprint is the same for what says the same.
+func fingerprint(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // there is nothing in it that JSON does not have
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }
 
 // notesOf reads those of an environment.

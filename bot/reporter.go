@@ -4,41 +4,59 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
+	"vitrine/bot/internal/show"
 	"vitrine/deployments"
 )
 
-// Report implements [deployments.Reporter]: it keeps the one comment of a pull request at what the record says. A comment that somebody deleted is
-// written anew; a text that is there already is not written again. Where the pull request is gone or the App may not write, the comment is lost
-// and that is no error.
+// Report implements [deployments.Reporter]: it brings the comment under a pull request, the check of its head and its GitHub deployments to what the record
+// says. What is there already is not written again, and what somebody deleted is written anew. Where the App may not write one of them, or its place is
+// gone, that one is lost and the others go on; this is no error.
 func (b *Bot) Report(ctx context.Context, r deployments.PendingReport) (json.RawMessage, error) {
 	ctx, cancel := within(ctx, b.config.callTime)
 	defer cancel()
 	e := r.Environment
-	if e.Origin.Repo == "" || e.Origin.PullRequest == 0 {
-		return nil, nil
+	if _, _, err := split(e.Origin.Repo); err != nil {
+		return nil, nil // given by hand, or of a repository that another one took the name of
 	}
 	n, err := notesOf(e)
 	if err != nil {
 		return nil, err
 	}
-	view := view{PendingReport: r, url: b.config.PreviewURL, now: b.config.Now()}
-	body := view.render()
-	if body == "" {
-		return nil, nil
+	v := show.View{
+		PendingReport: r, Address: b.config.PreviewURL, Now: b.config.Now(), Known: n.known(), Reopens: e.Cause == causeClosed,
+		Undeployable: e.Skipped == deployments.SkipNothing,
 	}
-	body += "\n\n" + marker(e)
-	n.Comment, err = b.show(ctx, e, n.Comment, body, view.worthAComment())
-	if forbidden(err) {
-		b.lose("the comment", e.Origin.Repo, err)
-		err = nil
+	var errs []error
+	for _, output := range []struct {
+		name  string
+		bring func(context.Context, show.View, *notes) error
+	}{{"the comment", b.bringComment}, {"the check", b.bringChecks}, {"the deployment", b.bringDeployments}} {
+		err := output.bring(ctx, v, &n)
+		if forbidden(err) || statusOf(err) == http.StatusUnprocessableEntity { // the commit is not there any more
+			b.lose(output.name, e.Origin.Repo, err)
+			continue
+		}
+		errs = append(errs, err)
 	}
-	if err != nil {
-		err = fmt.Errorf("report %s: %w", e.Name, err)
+	if err := errors.Join(errs...); err != nil {
+		return n.encode(), fmt.Errorf("report %s: %w", e.Name, err)
 	}
-	return n.encode(), err
+	return n.encode(), nil
+}
+
+func (b *Bot) bringComment(ctx context.Context, v show.View, n *notes) error {
+	body := v.Comment()
+	if v.Environment.Origin.PullRequest == 0 || body == "" {
+		return nil
+	}
+	id, err := b.show(ctx, v.Environment, n.Comment, body+"\n\n"+marker(v.Environment), v.WorthAComment())
+	n.Comment = id
+	return err
 }
 
 // marker is hidden in the comment of an environment, and finds it again where its number was lost.

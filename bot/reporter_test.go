@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vitrine/bot/githubsim"
+	"vitrine/bot/internal/show/showtest"
 	"vitrine/deployments"
 )
 
@@ -27,7 +28,7 @@ func (w *world) report(r deployments.PendingReport) int64 {
 
 // reportOf is one of the golden reports, of another pull request.
 func reportOf(name string, number int, comment int64) deployments.PendingReport {
-	r := reports()[name]
+	r := showtest.Reports()[name]
 	e := environmentOf(number)
 	r.Environment.Name, r.Environment.Origin, r.Environment.Notes = e.Name, e.Origin, notes{Version: notesVersion, Comment: comment}.encode()
 	return r
@@ -39,7 +40,7 @@ func (w *world) writes() int {
 
 func TestReport(t *testing.T) {
 	w := newWorld(t, nil)
-	w.clock = testNow
+	w.clock = showtest.Now
 	number, _ := w.open("a", "x")
 	if id := w.report(reportOf("fetching", number, 0)); id != 0 || len(w.said(number)) != 0 {
 		t.Fatalf("commented %d before the checkout was read", id)
@@ -127,7 +128,7 @@ func TestReportWritesNoFirstComment(t *testing.T) {
 	if n := w.writes(); n != 0 {
 		t.Errorf("%d writes", n)
 	}
-	branch := reports()["ready"]
+	branch := showtest.Reports()["ready"]
 	branch.Environment.Origin = deployments.Origin{Repo: "acme/shop", Branch: "main"}
 	if id := w.report(branch); id != 0 {
 		t.Errorf("a branch: comment %d", id)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/bot/internal/show/showtest"
 	"vitrine/deployments"
 )
 
@@ -36,7 +37,7 @@ func (i *inbox) Accept(_ context.Context, d deployments.Delivery) error {
 func quietBot(t testing.TB) *Bot {
 	t.Helper()
 	b, err := New(Config{
-		AppID: 1, PrivateKey: testPEM(t), WebhookSecret: testSecret, TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: previewURL, States: states{},
+		AppID: 1, PrivateKey: testPEM(t), WebhookSecret: testSecret, TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: showtest.PreviewURL, States: states{},
 		Logs: (&world{}).Logs,
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"vitrine/bot/githubsim"
 	"vitrine/bot/githubsim/conformance"
+	"vitrine/bot/internal/show/showtest"
 	"vitrine/deployments"
 )
 
@@ -123,7 +124,7 @@ func newWorld(t *testing.T, permissions map[string]string) *world {
 	w.bot, err = New(Config{
 		AppID: 4711, PrivateKey: testPEM(t),
 		WebhookSecret: testSecret, URL: w.url, APIURL: w.url + "/api/v3/", Transport: transport,
-		TTL: 168 * time.Hour, MaxTTL: 720 * time.Hour, PreviewURL: previewURL, States: w.states, Logs: w.Logs, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		TTL: 168 * time.Hour, MaxTTL: 720 * time.Hour, PreviewURL: showtest.PreviewURL, States: w.states, Logs: w.Logs, Now: w.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		writePause: time.Nanosecond, // the clock may stand still
 	})
 	if err != nil {
@@ -377,7 +378,7 @@ func origin(number int) deployments.Origin {
 }
 
 func environmentOf(number int) deployments.Environment {
-	return environment42(func(e *deployments.Environment) {
+	return showtest.Environment(func(e *deployments.Environment) {
 		e.Name, e.Origin = fmt.Sprintf("shop-pr-%d", number), origin(number)
 	})
 }
