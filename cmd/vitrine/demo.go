@@ -95,7 +95,7 @@ func (d *demo) show(ctx context.Context) error {
 
 func (d *demo) story() *story {
 	return &story{
-		github: d.github, web: d.web, link: d.server.previewLink(d.server.port()), base: d.base,
+		github: d.github, web: d.web, link: d.server.previewLink(d.server.port()), base: d.base, fenced: d.server.Firewall == on,
 		client: &http.Client{Transport: loopback.Transport()},
 		say:    func(format string, args ...any) { fmt.Fprintf(d.out, format, args...) },
 		left:   d.left,

@@ -73,7 +73,10 @@ func openDemo(ctx context.Context, c *demoCommand, to console) (_ *demo, err err
 		TrustedImages: []string{d.base}, RegistryListen: "127.0.0.1:0",
 		GithubURL: d.web, GithubAPIURL: d.web + "/api/v3/", GithubAppID: sample.App, GithubWebhookSecret: secret,
 		TTL: 168 * time.Hour, TTLMax: 720 * time.Hour, Builds: 2, Subnets: somePool(),
-		Firewall: "off", // nobody's code is run but ours
+		Firewall: "off", FirewallBuilds: "off", // nobody's code is run but ours
+	}
+	if c.Once {
+		s.Firewall = on // without it no fork runs
 	}
 	if err := d.openServer(ctx, s, listener, c, to); err != nil {
 		return nil, err
@@ -158,7 +161,11 @@ func (d *demo) clean(b *builder.Builder) error {
 		err = errors.Join(err, d.server.runtime.Clear(ctx, id))
 	}
 	references, listed := b.References(ctx)
-	return errors.Join(err, listed, b.Remove(ctx, references), b.RemoveImported(ctx, d.base))
+	err = errors.Join(err, listed, b.Remove(ctx, references), b.RemoveImported(ctx, d.base))
+	if d.server.fence != nil {
+		err = errors.Join(err, d.server.fence.Remove(ctx))
+	}
+	return err
 }
 
 // somePool returns a part of the usual address pool, at random, so that several demos on one engine keep clear of each other.

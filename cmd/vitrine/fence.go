@@ -26,7 +26,8 @@ func (s *server) openFirewall() deployments.Firewall {
 	}
 	c := s.firewallConfig(s.store.Instance(), s.runtime, s.program)
 	c.Builder, c.Listener, c.Log = s.builder, publicListener(s.listener.Addr()), s.log
-	return firewall.New(c)
+	s.fence = firewall.New(c)
+	return s.fence
 }
 
 // firewallConfig returns what the settings say of the firewall.

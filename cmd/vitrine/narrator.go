@@ -31,6 +31,8 @@ type line struct {
 type moment struct {
 	d       deployments.Deployment
 	comment bool // the comment says ready
+	button  bool // GitHub has a deployment that leads to the preview
+	green   bool // the check has succeeded
 }
 
 func (n *narrator) lines() []line {
@@ -46,8 +48,8 @@ func (n *narrator) lines() []line {
 			return m.d.CreatedAt.Add(total(m.d.Timings))
 		}},
 		{"route", "frontend:shop-pr-1." + n.server.Domain, func(m moment) time.Time { return m.d.LiveAt }},
-		{"comment", "posted", func(m moment) time.Time {
-			if !m.comment {
+		{"comment", "posted, check green, View deployment leads to it", func(m moment) time.Time {
+			if !m.comment || !m.green || !m.button {
 				return time.Time{}
 			}
 			return time.Now()
@@ -113,7 +115,10 @@ func (n *narrator) look(ctx context.Context) (moment, error) {
 			m.d = d
 		}
 	}
-	m.comment = strings.Contains(n.story.sticky(1), "### Preview: ready")
+	m.comment, m.button = strings.Contains(n.story.sticky(1), "### Preview: ready"), n.story.deployments() > 0
+	for _, c := range n.github.CheckRuns(sample.Repository, n.sha) {
+		m.green = m.green || c.Conclusion == "success"
+	}
 	return m, err
 }
 

@@ -20,6 +20,7 @@ import (
 	"vitrine/cmd/internal/loopback"
 	"vitrine/deploy/compose"
 	"vitrine/deploy/docker"
+	"vitrine/deploy/firewall"
 	"vitrine/deployments"
 	"vitrine/deployments/repoconfig"
 	"vitrine/deployments/sqlite"
@@ -50,6 +51,7 @@ type server struct {
 	program  *program // on the engine
 	closers
 
+	fence      *firewall.Firewall // nil for none
 	controller *deployments.Controller
 	records    *proxyroutes.Records
 	http       *http.Server

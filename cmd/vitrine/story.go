@@ -25,6 +25,7 @@ type story struct {
 	client *http.Client              // reaches previews
 	say    func(format string, args ...any)
 	base   string // the image that the sample repository builds on
+	fenced bool   // the firewall is up, without which no fork runs
 	// left lists what there is of the previews on the engine: "container NAME", "network NAME", "image REFERENCE".
 	left func(ctx context.Context) ([]string, error)
 }
@@ -36,15 +37,19 @@ type step struct {
 }
 
 func (s *story) steps() []step {
-	return []step{
+	steps := []step{
 		{"a pull request is opened and its preview answers", s.open},
 		{"a push brings the new version without a failed request", s.push},
 		{"a broken commit is shown, and the old version stays", s.breakIt},
 		{"/extend 3d moves the end", s.extend},
+		{"Re-run of the check deploys the commit again", s.rerun},
 		{"a second pull request stands beside the first", s.second},
 		{"a stranger's command is refused", s.refuse},
-		{"both are closed and nothing is left", s.close},
 	}
+	if s.fenced {
+		steps = append(steps, step{"a fork's commit waits for a maintainer's /deploy", s.fork})
+	}
+	return append(steps, step{"all are closed and nothing is left", s.close})
 }
 
 // play goes through the steps and names the one that goes wrong.
@@ -72,7 +77,24 @@ func (s *story) open(ctx context.Context) error {
 	if err := s.answers(ctx, "shop-stock", "Stock: 12"); err != nil {
 		return fmt.Errorf("the branch's own address: %w", err)
 	}
-	return s.comment(ctx, 1, "### Preview: ready")
+	if err := s.comment(ctx, 1, "### Preview: ready"); err != nil {
+		return err
+	}
+	_, err := s.check(ctx, 1, "success")
+	if err != nil {
+		return err
+	}
+	return s.until(ctx, "the pull request has its View deployment button", func() (bool, error) { return s.deployments() == 1, nil })
+}
+
+// deployments returns how many of GitHub's deployments lead to something that is live.
+func (s *story) deployments() (live int) {
+	for _, d := range s.github.GitHubDeployments(sample.Repository) {
+		if d.State() == "success" {
+			live++
+		}
+	}
+	return live
 }
 
 // openStock commits to the branch stock and opens the first pull request.
@@ -140,6 +162,9 @@ func (s *story) breakIt(ctx context.Context) error {
 	if err := s.comment(ctx, 1, "### Preview: failed", "web/Dockerfile:2", "is still served"); err != nil {
 		return err
 	}
+	if _, err := s.check(ctx, 1, "failure"); err != nil {
+		return err
+	}
 	return s.answers(ctx, "shop-pr-1", "Bestand: 12")
 }
 
@@ -170,6 +195,63 @@ func (s *story) extend(ctx context.Context) error {
 		after := endPattern.FindString(s.sticky(1))
 		return after != "" && after != before, nil
 	})
+}
+
+// rerun has the check run again, as GitHub's button does.
+func (s *story) rerun(ctx context.Context) error {
+	check, err := s.check(ctx, 1, "success")
+	if err != nil {
+		return err
+	}
+	before := len(s.github.GitHubDeployments(sample.Repository))
+	if err := s.github.RerequestCheckRun(sample.Repository, check.ID, sample.Developer); err != nil {
+		return err
+	}
+	if err := s.until(ctx, "the commit is deployed again", func() (bool, error) {
+		return len(s.github.GitHubDeployments(sample.Repository)) > before && s.deployments() == 1, nil
+	}); err != nil {
+		return err
+	}
+	_, err = s.check(ctx, 1, "success")
+	return err
+}
+
+// fork opens a pull request from a stranger's fork, and has a maintainer approve its commit.
+func (s *story) fork(ctx context.Context) error {
+	fork, err := s.github.Fork(ctx, sample.Repository, sample.Stranger)
+	if err != nil {
+		return err
+	}
+	sha, err := s.github.Commit(ctx, githubsim.Change{
+		Repository: fork, Branch: "main", Author: sample.Stranger, Message: "A gift", Files: map[string]string{"web/index.html": sample.Page("Gift")},
+	})
+	if err != nil {
+		return err
+	}
+	number, err := s.github.OpenPullRequest(ctx, githubsim.PullRequest{
+		Repository: sample.Repository, Head: sample.Stranger + ":main", Title: "A gift", Author: sample.Stranger,
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.check(ctx, number, "action_required"); err != nil {
+		return err
+	}
+	if err := s.comment(ctx, number, "### Preview: waits for a maintainer"); err != nil {
+		return err
+	}
+	// By its number, as the head is not yet a second old, and GitHub tells times in seconds.
+	id, err := s.github.Comment(sample.Repository, number, sample.Developer, "/deploy "+sha[:12])
+	if err != nil {
+		return err
+	}
+	if err := s.reaction(ctx, number, id, "rocket"); err != nil {
+		return err
+	}
+	if _, err := s.check(ctx, number, "success"); err != nil {
+		return err
+	}
+	return s.answers(ctx, fmt.Sprintf("shop-pr-%d", number), "Gift: 12")
 }
 
 func (s *story) second(ctx context.Context) error {
@@ -207,15 +289,25 @@ func (s *story) refuse(ctx context.Context) error {
 }
 
 func (s *story) close(ctx context.Context) error {
-	for _, number := range []int{1, 2} {
+	numbers := []int{1, 2}
+	labels := []string{"shop-pr-1", "shop-pr-2", "shop-stock"}
+	if s.fenced {
+		numbers, labels = append(numbers, 3), append(labels, "shop-pr-3")
+	}
+	for _, number := range numbers {
 		if err := s.github.ClosePullRequest(sample.Repository, number, sample.Developer); err != nil {
 			return err
 		}
 	}
-	for _, number := range []int{1, 2} {
+	for _, number := range numbers {
 		if err := s.comment(ctx, number, "Preview removed"); err != nil {
 			return err
 		}
+	}
+	if err := s.until(ctx, "no deployment is left at GitHub", func() (bool, error) {
+		return len(s.github.GitHubDeployments(sample.Repository)) == 0, nil
+	}); err != nil {
+		return err
 	}
 	if err := s.until(ctx, "nothing is left on the engine", func() (bool, error) {
 		left, err := s.left(ctx)
@@ -223,7 +315,7 @@ func (s *story) close(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	for _, label := range []string{"shop-pr-1", "shop-pr-2", "shop-stock"} {
+	for _, label := range labels {
 		if status, _, err := s.get(ctx, label); err != nil || status != http.StatusGone {
 			return fmt.Errorf("%s answered %d (%v), want 410", s.link(label), status, err)
 		}

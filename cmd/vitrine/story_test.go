@@ -53,31 +53,6 @@ func TestClosedAndReopened(t *testing.T) {
 	w.oneSet()
 }
 
-func TestForkIsSkipped(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	w.must(w.github.CreateUser("mallory", sample.Password))
-	fork, err := w.github.Fork(t.Context(), sample.Repository, "mallory")
-	w.must(err)
-	_, err = w.github.Commit(t.Context(), githubsim.Change{
-		Repository: fork, Branch: "gift", Author: "mallory", Files: map[string]string{"web/index.html": sample.Page("Gift")},
-	})
-	w.must(err)
-	number, err := w.github.OpenPullRequest(t.Context(), githubsim.PullRequest{
-		Repository: sample.Repository, Head: "mallory:gift", Title: "A gift", Author: "mallory",
-	})
-	w.must(err)
-	w.eventually("the history says why", func() bool {
-		return strings.Contains(query[string](w, `SELECT text FROM events WHERE origin = ?`, "acme/shop#1"), "fork")
-	})
-	id, err := w.github.Comment(sample.Repository, number, sample.Developer, "/deploy")
-	w.must(err)
-	w.must(w.story().reaction(t.Context(), number, id, "confused"))
-	if n := query[int](w, `SELECT COUNT(*) FROM deployments`); n != 0 {
-		t.Errorf("%d deployments were made of a fork's code", n)
-	}
-}
-
 // A command is carried out and answered: /deploy brings back what /destroy took down.
 func TestCommands(t *testing.T) {
 	t.Parallel() // it waits for most of its time

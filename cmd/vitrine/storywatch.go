@@ -51,6 +51,24 @@ func (s *story) comment(ctx context.Context, number int, texts ...string) error 
 	return nil
 }
 
+// check waits until the check on the pull request's head has ended as told, and returns it.
+func (s *story) check(ctx context.Context, number int, conclusion string) (found githubsim.CheckRun, err error) {
+	err = s.until(ctx, fmt.Sprintf("the check of #%d is %s", number, conclusion), func() (bool, error) {
+		pull, err := s.github.PullRequest(sample.Repository, number)
+		if err != nil {
+			return false, err
+		}
+		for _, c := range s.github.CheckRuns(sample.Repository, pull.HeadSHA) {
+			if c.Conclusion == conclusion {
+				found = c
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	return found, err
+}
+
 // sticky returns the App's comment with the preview's state; empty where there is none.
 func (s *story) sticky(number int) string {
 	comments, err := s.github.Comments(sample.Repository, number)

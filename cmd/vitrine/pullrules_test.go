@@ -1,0 +1,255 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"vitrine/bot/githubsim"
+	"vitrine/cmd/internal/sample"
+)
+
+// rulesOf is a configuration under which changes of the documentation deploy nothing.
+const rulesOf = "pull_requests: {paths: [\"src/**\", Dockerfile]}\n"
+
+// A pull request that changes only what no path names: a neutral check that says why, a line of the history, no comment and no build; by hand it is deployed
+// all the same.
+func TestOnlyDocumentationChanged(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	w := openInputs(t)
+	w.commit("main", map[string]string{
+		".vitrine.yml": rulesOf, "Dockerfile": sampleDockerfile(w.base), "docs/index.md": "# One\n",
+	})
+	number := w.propose("docs", map[string]string{"docs/index.md": "# Two\n"})
+	sha := w.headOf(number)
+	check := w.checkedIn(inputs, sha, "neutral")
+	if text := check.Title + check.Summary; !strings.Contains(text, "pull_requests.paths") {
+		t.Errorf("the check says %q", text)
+	}
+	if !w.told(fmt.Sprintf("%s#%d", inputs, number), "skipped: ") {
+		t.Error("the history does not say why")
+	}
+	w.settled()
+	if said := w.said(number); said != "" || query[int](w, `SELECT COUNT(*) FROM deployments WHERE images <> 'null'`) > 0 {
+		t.Errorf("it was built, or said %q", said)
+	}
+	_, err := w.github.Comment(inputs, number, sample.Developer, "/deploy")
+	w.must(err)
+	w.checkedIn(inputs, sha, "success")
+}
+
+// In a repository with nothing to deploy there is nothing to see, whatever happens, until somebody asks.
+func TestNothingToDeploy(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	w := openInputs(t)
+	number := w.propose("words", map[string]string{"README.md": "# Other words\n"})
+	sha := w.headOf(number)
+	w.eventually("the history says why", func() bool { return w.told(fmt.Sprintf("%s#%d", inputs, number), "nothing to deploy") })
+	w.settled()
+	if said, checks := w.said(number), w.github.CheckRuns(inputs, sha); said != "" || len(checks) > 0 {
+		t.Errorf("said %q, checks %+v", said, checks)
+	}
+	_, err := w.github.Comment(inputs, number, sample.Developer, "/deploy")
+	w.must(err)
+	w.eventually("it says what was looked for", func() bool {
+		return strings.Contains(w.said(number), "compose.yaml") && strings.Contains(w.said(number), "Dockerfile")
+	})
+}
+
+// Whatever strangers write into a pull request, what we write under it stays as it is meant.
+func TestHostilePullRequest(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	w := openInputs(t)
+	const branch = `"><img src=x onerror=alert(1)>`
+	shout := "say ``` \x1b[31mred\x1b[0m @org/team closes #1 <img src=x> " + strings.Repeat("x", 2000)
+	_, err := w.github.Commit(t.Context(), githubsim.Change{Repository: inputs, Branch: branch, Author: sample.Developer, Files: map[string]string{
+		"compose.yaml": "services:\n  web:\n    image: " + w.base + "\n    ports: [\"8080\"]\n    command: [\"/vitrine\", \"" + quotedYAML(shout) + "\"]\n",
+	}})
+	w.must(err)
+	number, err := w.github.OpenPullRequest(t.Context(), githubsim.PullRequest{
+		Repository: inputs, Head: branch, Title: `@org/team closes #1 <script>alert(1)</script>`, Author: sample.Developer,
+	})
+	w.must(err)
+	sha := w.headOf(number)
+	check := w.checkedIn(inputs, sha, "failure")
+	w.eventually("the comment says so", func() bool { return strings.Contains(w.said(number), "### Preview: failed") })
+	page := w.page(fmt.Sprintf("/%s/pull/%d", inputs, number))
+	for where, text := range map[string]string{"the comment": w.said(number), "the check": check.Title + check.Summary + check.Text} {
+		if strings.Contains(text, "\x1b") || len(text) > 65535 {
+			t.Errorf("%s has control characters, or %d bytes:\n%q", where, len(text), text)
+		}
+	}
+	for _, bad := range []string{"<img src=x", "<script>alert", `class="user-mention"`} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page has %q", bad)
+		}
+	}
+}
+
+// quotedYAML writes a text for between double quotes in YAML.
+func quotedYAML(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\x1b", `\e`).Replace(s)
+}
+
+// Sixty changes within ten seconds make at most five edits of the comment, which ends as it should.
+func TestFewEdits(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	w := openInputs(t)
+	var edits atomic.Int32
+	w.github.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/issues/comments/") {
+			edits.Add(1)
+		}
+		return false
+	})
+	files := func(i int) map[string]string {
+		return map[string]string{"Dockerfile": sampleDockerfile(w.base), "web/index.html": fmt.Sprintf("<h1>%d</h1>", i)}
+	}
+	number := w.propose("busy", files(0))
+	w.eventually("it is ready", func() bool { return strings.Contains(w.said(number), "### Preview: ready") })
+	before := edits.Load()
+	began := time.Now()
+	pushes := time.NewTicker(time.Second / 6)
+	defer pushes.Stop()
+	for i := range 60 {
+		<-pushes.C
+		w.commit("busy", files(i+1))
+	}
+	within := edits.Load() - before
+	// However slow the machine is, the bound is one in three seconds and one at the beginning.
+	if most := int32(time.Since(began)/(3*time.Second)) + 2; within > most || within == 0 {
+		t.Errorf("%d edits within %s, at most %d are meant", within, time.Since(began).Round(time.Second/10), most)
+	}
+	last := w.headOf(number)
+	w.eventually("the comment ends at the last commit", func() bool {
+		return strings.Contains(w.said(number), "### Preview: ready") && strings.Contains(w.said(number), last[:7])
+	})
+	w.checkedIn(inputs, last, "success")
+}
+
+// The comment that somebody deletes is written anew at the next change, once.
+func TestDeletedComment(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	w := openInputs(t)
+	number := w.propose("x", map[string]string{"Dockerfile": sampleDockerfile(w.base), "web/index.html": "<h1>1</h1>"})
+	w.eventually("it is ready", func() bool { return strings.Contains(w.said(number), "### Preview: ready") })
+	comments, err := w.github.Comments(inputs, number)
+	w.must(err)
+	w.must(w.github.DeleteComment(inputs, comments[0].ID, sample.Developer))
+	w.commit("x", map[string]string{"web/index.html": "<h1>2</h1>"})
+	sha := w.headOf(number)
+	w.checkedIn(inputs, sha, "success")
+	w.settled()
+	w.eventually("there is one comment, of the last commit", func() bool {
+		comments, err := w.github.Comments(inputs, number)
+		w.must(err)
+		return len(comments) == 1 && strings.Contains(comments[0].Body, sha[:7]) && strings.Contains(comments[0].Body, "ready")
+	})
+}
+
+// Without one of its permissions the App does everything else, and says once what is missing.
+func TestPermissionMissing(t *testing.T) {
+	for _, missing := range []string{"checks", "deployments", "pull_requests"} {
+		t.Run(missing, func(t *testing.T) {
+			t.Parallel()
+			w := openInputs(t)
+			level := "" // none at all
+			if missing == "pull_requests" {
+				level = "read" // heads have to be read
+			}
+			w.must(w.github.SetAppPermission(missing, level))
+			number := w.propose("x", map[string]string{"Dockerfile": sampleDockerfile(w.base), "web/index.html": "<h1>1</h1>"})
+			sha := w.headOf(number)
+			w.eventually("it is live", func() bool {
+				return query[int](w, `SELECT COUNT(*) FROM environments WHERE live IS NOT NULL AND change = reported`) == 1
+			})
+			comment := strings.Contains(w.said(number), "### Preview: ready")
+			check := slices.ContainsFunc(w.github.CheckRuns(inputs, sha), func(c githubsim.CheckRun) bool { return c.Conclusion == "success" })
+			deployment := len(w.github.GitHubDeployments(inputs)) > 0
+			if comment == (missing == "pull_requests") || check == (missing == "checks") || deployment == (missing == "deployments") {
+				t.Errorf("comment %v, check %v, deployment %v", comment, check, deployment)
+			}
+			if n := strings.Count(w.log(), "GitHub does not take this from the App"); n != 1 {
+				t.Errorf("the log says %d times that something is missing", n)
+			}
+			if out := w.doctor(); !strings.Contains(out, missing) {
+				t.Errorf("doctor does not name it:\n%s", out)
+			}
+		})
+	}
+}
+
+// commit commits files to a branch of the inputs.
+func (w *world) commit(branch string, files map[string]string) string {
+	w.Helper()
+	sha, err := w.github.Commit(w.Context(), githubsim.Change{Repository: inputs, Branch: branch, Author: sample.Developer, Files: files})
+	w.must(err)
+	return sha
+}
+
+// headOf returns the head of a pull request of the inputs.
+func (w *world) headOf(number int) string {
+	w.Helper()
+	pull, err := w.github.PullRequest(inputs, number)
+	w.must(err)
+	return pull.HeadSHA
+}
+
+// checkedIn waits until the one check of a commit has ended as told, and returns it.
+func (w *world) checkedIn(repository, sha, conclusion string) githubsim.CheckRun {
+	w.Helper()
+	var last []githubsim.CheckRun
+	w.eventually("the check of "+sha[:7]+" is "+conclusion, func() bool {
+		last = w.github.CheckRuns(repository, sha)
+		return slices.ContainsFunc(last, func(c githubsim.CheckRun) bool { return c.Conclusion == conclusion })
+	})
+	if len(last) != 1 || last[0].Name != "Preview" {
+		w.Fatalf("the checks of %s are %+v", sha[:7], last)
+	}
+	return last[0]
+}
+
+// page returns a page of the simulated GitHub.
+func (w *world) page(path string) string {
+	w.Helper()
+	response, err := http.Get(w.web + path)
+	w.must(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	w.must(err)
+	if response.StatusCode != http.StatusOK {
+		w.Fatalf("%s answers %s", path, response.Status)
+	}
+	return string(text)
+}
+
+// log returns what serve has logged.
+func (w *world) log() string {
+	w.Helper()
+	text, err := os.ReadFile(w.logs)
+	w.must(err)
+	return string(text)
+}
+
+// doctor returns what vitrine doctor prints, whatever it finds.
+func (w *world) doctor() string {
+	w.Helper()
+	path, err := binary()
+	w.must(err)
+	command := exec.CommandContext(w.Context(), path, "doctor")
+	command.Env = append(os.Environ(), w.env...)
+	out, err := command.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		w.Fatal(err)
+	}
+	return string(out)
+}
