@@ -209,12 +209,12 @@ func TestDeployIsRefused(t *testing.T) {
 			}
 			resolution, err := w.bot.Resolve(t.Context(), r)
 			w.must(err)
-			if resolution.State != deployments.RequestRefused || !strings.Contains(resolution.Reply, "nothing to deploy at `") || !strings.Contains(resolution.Reply, lookedFor) {
+			if resolution.State != deployments.RequestRefused || !strings.Contains(resolution.Reply, "nothing to deploy at `") || !strings.Contains(resolution.Reply, lookedFor()) {
 				t.Errorf("%+v", resolution)
 			}
 		}
 	}
-	for _, name := range strings.FieldsFunc(lookedFor, func(c rune) bool { return strings.ContainsRune("`, ", c) }) {
+	for _, name := range strings.FieldsFunc(lookedFor(), func(c rune) bool { return strings.ContainsRune("`, ", c) }) {
 		if name != "and" && !repoconfig.Deployable([]string{name}) {
 			t.Errorf("nobody looks for %s", name)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vitrine/deployments"
+	"vitrine/deployments/repoconfig"
 )
 
 // helpText is the reply to /help.
@@ -44,14 +45,21 @@ func bindingReply(head deployments.Head) string {
 		return "The pull request comes from a fork, and `.vitrine.yml` of the base branch says `forks: never` under `pull_requests`."
 	case deployments.SkipNothing:
 		return fmt.Sprintf("There is nothing to deploy at %s: in the root of the repository there is none of %s.",
-			code(head.Source.ShortSHA()), lookedFor)
+			code(head.Source.ShortSHA()), lookedFor())
 	default:
 		return fmt.Sprintf("Nothing can be deployed: %s.", text(head.Skip))
 	}
 }
 
 // lookedFor names the files that [repoconfig.Deployable] looks for.
-const lookedFor = "`.vitrine.yml`, `compose.yaml`, `compose.yml`, `docker-compose.yaml`, `docker-compose.yml`, `Dockerfile` and `index.html`"
+func lookedFor() string {
+	names := append([]string{repoconfig.FileName}, repoconfig.ComposeFiles()...)
+	names = append(names, repoconfig.Dockerfile)
+	for i, name := range names {
+		names[i] = code(name)
+	}
+	return strings.Join(names, ", ") + " and " + code(repoconfig.IndexFile)
+}
 
 // statusText is the reply to /status. The zero Environment stands for none.
 func (b *Bot) statusText(ctx context.Context, e deployments.Environment) (string, error) {

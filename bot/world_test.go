@@ -65,6 +65,9 @@ type world struct {
 	requests *requestLog
 	loose    atomic.Bool // interceptors may answer what GitHub would not
 	prints   []deployments.LogLine
+	to       Inbox        // gets what arrives; nil for the world's own
+	hook     string       // where webhooks go
+	skew     atomic.Int64 // how far GitHub's clock is ahead, in nanoseconds
 
 	mu    sync.Mutex
 	clock time.Time // the Bot's, for rendering; the zero time for the real one
@@ -101,7 +104,7 @@ func newWorld(t *testing.T, permissions map[string]string) *world {
 	}
 	server := httptest.NewUnstartedServer(nil)
 	w.url = "http://" + server.Listener.Addr().String()
-	w.Server, err = githubsim.New(githubsim.Config{URL: w.url, DataDir: t.TempDir(), App: githubsim.App{
+	w.Server, err = githubsim.New(githubsim.Config{URL: w.url, DataDir: t.TempDir(), Now: w.githubNow, App: githubsim.App{
 		ID: 4711, Slug: "vitrine", Owner: "acme", WebhookSecret: testSecret, PrivateKey: key, Permissions: permissions,
 		Events: []string{"pull_request", "push", "delete", "issue_comment", "check_run", "repository"},
 	}})
@@ -131,7 +134,8 @@ func newWorld(t *testing.T, permissions map[string]string) *world {
 		t.Fatal(err)
 	}
 	receiver := httptest.NewServer(w.bot.Webhooks(w))
-	w.SetWebhookURL(receiver.URL + WebhookPath)
+	w.hook = receiver.URL + WebhookPath
+	w.SetWebhookURL(w.hook)
 	t.Cleanup(func() {
 		if err := w.Server.Close(); err != nil {
 			t.Error(err)
@@ -166,6 +170,9 @@ func (w *world) now() time.Time {
 	}
 	return w.clock
 }
+
+// githubNow is GitHub's clock.
+func (w *world) githubNow() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
 
 // throughSimulator marks a request that an interceptor has the simulator answer.
 type throughSimulator struct{}
@@ -268,7 +275,10 @@ func (w *world) Logs(_ context.Context, q deployments.LogQuery, line func(deploy
 }
 
 // Accept implements Inbox.
-func (w *world) Accept(_ context.Context, d deployments.Delivery) error {
+func (w *world) Accept(ctx context.Context, d deployments.Delivery) error {
+	if w.to != nil {
+		return w.to.Accept(ctx, d)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.inbox = append(w.inbox, d)
