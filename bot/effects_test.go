@@ -277,3 +277,45 @@ func TestRulesAskForWhatTheyNeed(t *testing.T) {
 		t.Errorf("asked %d times for contents, want one more for the root", n)
 	}
 }
+
+// The list of files has pages, and an end: what GitHub leaves out may be what counts. A file counts under the name that it had, too.
+func TestPathsRule(t *testing.T) {
+	w := newWorld(t, nil)
+	commit := func(branch string, files map[string]string) {
+		t.Helper()
+		_, err := w.Commit(t.Context(), githubsim.Change{Repository: "acme/shop", Branch: branch, Author: "ana", Files: files})
+		w.must(err)
+	}
+	commit("main", map[string]string{".vitrine.yml": "pull_requests: {paths: [\"src/**\", \"!**/*.md\"]}\n", "src/moved": strings.Repeat("moved\n", 20)})
+	propose := func(branch string) deployments.Origin {
+		t.Helper()
+		number, err := w.OpenPullRequest(t.Context(), githubsim.PullRequest{Repository: "acme/shop", Head: branch, Title: "x", Author: "ana"})
+		w.must(err)
+		w.deliveries()
+		return origin(number)
+	}
+	skip := func(o deployments.Origin, want string) {
+		t.Helper()
+		if h := w.head(o); h.Skip != want || h.Binding {
+			t.Errorf("%s: %+v, want %q", o.Key(), h, want)
+		}
+	}
+	w.smallPages()
+	commit("a", map[string]string{"a/x": "", "b/x": "", "c/x": "", "d": "", "src/README.md": ""})
+	a := propose("a")
+	const others = "only a/**, b/**, c/** and 2 more changed, and .vitrine.yml wants src/** and !**/*.md (pull_requests.paths)"
+	skip(a, others)
+	commit("a", map[string]string{"src/x": ""})
+	skip(a, "")
+	commit("b", map[string]string{"a/x": ""})
+	b := propose("b")
+	w.rewrite("/files", `"filename":"a/x"`, `"previous_filename":"src/moved","filename":"a/x"`)
+	skip(b, "")
+	w.rewrite("/pulls/2", `"changed_files":1`, `"changed_files":3001`)
+	skip(b, "")
+	before := w.requests.count("GET", "/files")
+	skip(b, "")
+	if n := w.requests.count("GET", "/files"); n != before {
+		t.Error("the files are listed though the list is cut")
+	}
+}

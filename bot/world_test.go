@@ -209,6 +209,17 @@ func (w *world) rewrite(suffix, old, new string) {
 	})
 }
 
+// smallPages has every list come one by one.
+func (w *world) smallPages() {
+	w.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if q := r.URL.Query(); q.Has("per_page") {
+			q.Set("per_page", "1")
+			r.URL.RawQuery = q.Encode()
+		}
+		return false
+	})
+}
+
 // refuse answers the requests whose path has the part given, all for the empty one.
 func (w *world) refuse(part string, status int, header map[string]string) {
 	w.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
