@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -353,4 +354,20 @@ func TestButtons(t *testing.T) {
 // refusePermission has GitHub say that somebody may do no more than this.
 func (w *world) refusePermission(login, permission string) {
 	w.rewrite("/collaborators/"+login+"/permission", `"permission":"write"`, `"permission":"`+permission+`"`)
+}
+
+// Without a firewall no fork runs, and whoever approves one is told that it came to nothing.
+func TestForkWithoutAFirewall(t *testing.T) {
+	h := newHouseWith(t, func(p *deployments.Ports) { p.Firewall = nil })
+	o, sha := h.fromFork()
+	h.eventually("it is skipped", func() bool { return strings.HasPrefix(h.state(o), "gone: skipped: code from forks runs only behind") })
+	h.skew.Add(int64(2 * time.Second))
+	id, err := h.Comment("acme/shop", o.PullRequest, "ben", "/deploy "+sha)
+	h.must(err)
+	h.idle()
+	for _, c := range h.comments(o.PullRequest) {
+		if c.ID == id && !slices.ContainsFunc(c.Reactions, func(r githubsim.Reaction) bool { return r.Content == "confused" }) {
+			t.Errorf("the answer is %+v", c.Reactions)
+		}
+	}
 }

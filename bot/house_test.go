@@ -26,15 +26,23 @@ type house struct {
 // newHouse returns one that is at work until the test ends.
 func newHouse(t *testing.T) *house {
 	t.Helper()
+	return newHouseWith(t, func(*deployments.Ports) {})
+}
+
+// newHouseWith returns one whose Controller has other ports.
+func newHouseWith(t *testing.T, change func(*deployments.Ports)) *house {
+	t.Helper()
 	w := newWorld(t, nil)
 	h := &house{world: w, store: openStore(t), engine: newEngine(w)}
 	w.bot.config.States = h.store
+	ports := deployments.Ports{
+		Store: h.store, Forge: w.bot, Clerk: w.bot, Reporter: w.bot, Builder: h.engine, Stacks: h.engine, Runtime: h.engine, Routes: h.engine, Firewall: h.engine,
+	}
+	change(&ports)
 	h.controller = deployments.NewController(deployments.Config{
 		Domain: "preview.test", PreviewURL: previewURL, Subnets: netip.MustParsePrefix("10.213.0.0/16"), Builds: 2, LogDir: t.TempDir(),
 		Now: time.Now, Log: w.bot.config.Log,
-	}, deployments.Ports{
-		Store: h.store, Forge: w.bot, Clerk: w.bot, Reporter: w.bot, Builder: h.engine, Stacks: h.engine, Runtime: h.engine, Routes: h.engine, Firewall: h.engine,
-	})
+	}, ports)
 	w.to = h.controller
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -48,12 +48,22 @@ func (s *Store) TakenDown(ctx context.Context, environment, generation int64) er
 		}
 		after := before
 		after.Failed, after.Force, after.Reset, after.Fresh = false, false, false, false
+		if err := t.failOvertaken(ctx, after); err != nil {
+			return err
+		}
 		return t.observe(ctx, before, after)
 	})
 	if err != nil {
 		return fmt.Errorf("record that environment %d is down: %w", environment, err)
 	}
 	return nil
+}
+
+// failOvertaken ends the requests that waited for something that the environment's end has overtaken: a deploy came to nothing.
+func (t *tx) failOvertaken(ctx context.Context, e deployments.Environment) error {
+	_, err := t.change(ctx, `UPDATE requests SET state = 'failed', failures = 0, not_before = 0
+		WHERE environment_id = ? AND generation < ? AND state = 'taken'`, e.ID, e.Generation)
+	return err
 }
 
 // leaving returns an environment that is to be gone at this generation.

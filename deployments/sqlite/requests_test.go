@@ -142,6 +142,10 @@ func TestATakenRequestWaitsForItsGeneration(t *testing.T) {
 			f.deploy(pull(1))
 		}, deployments.RequestSucceeded},
 		{"taken down", closed(pull(1)), func(f *fixture) { f.down(pull(1)) }, deployments.RequestSucceeded},
+		{"taken down in place of it", again, func(f *fixture) {
+			f.accept(closed(pull(1)))
+			f.down(pull(1))
+		}, deployments.RequestFailed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t)
