@@ -58,7 +58,8 @@ type Config struct {
 	States     Environments
 	// Serves says which repositories, by "owner/name", are served; nil stands for those of the App's owner, whom GitHub is asked for.
 	Serves func(repo string) bool
-	// Logs hands on what services print and printed, for /logs, with what is secret masked; see [deployments.Runtime]. It may be called side by side.
+	// Logs hands on what services print and printed, for /logs, with what is secret masked; see [deployments.Runtime]. It may be called side by side. Where it
+	// is nil, /logs is refused.
 	Logs func(ctx context.Context, q deployments.LogQuery, line func(deployments.LogLine) error) error
 	Now  func() time.Time // nil stands for time.Now
 	Log  *slog.Logger     // nil logs nothing
@@ -140,7 +141,6 @@ func (c Config) check() error {
 	require(c.MaxTTL >= c.TTL, "the longest ttl is below the ttl")
 	require(c.PreviewURL != nil, "previews have no address")
 	require(c.States != nil, "there are no records to read")
-	require(c.Logs != nil, "there are no logs to read")
 	return errors.Join(errs...)
 }
 

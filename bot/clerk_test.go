@@ -125,6 +125,11 @@ func TestLogs(t *testing.T) {
 	if r, _ := w.command(number, "ben", "/logs"); r.State != deployments.RequestSucceeded || r.Reply != "Nothing was printed yet." {
 		t.Errorf("of what has printed nothing: %+v", r)
 	}
+	w.bot.config.Logs = nil
+	if r, _ := w.command(number, "ben", "/logs"); r.State != deployments.RequestRefused || !strings.Contains(r.Reply, "keeps nothing") {
+		t.Errorf("where nothing is kept: %+v", r)
+	}
+	w.bot.config.Logs = w.Logs
 	for i := range 1000 {
 		w.prints = append(w.prints, deployments.LogLine{Service: "web", Text: fmt.Sprintf("%d\t\u202e%s", i, strings.Repeat("é`", 1000))})
 	}

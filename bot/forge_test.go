@@ -170,7 +170,7 @@ func TestInstalledAnew(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	good := Config{AppID: 1, PrivateKey: testPEM(t), WebhookSecret: "s", TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: showtest.PreviewURL, States: states{}, Logs: (&world{}).Logs}
+	good := Config{AppID: 1, PrivateKey: testPEM(t), WebhookSecret: "s", TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: showtest.PreviewURL, States: states{}}
 	if _, err := New(good); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,6 @@ func TestNewRefuses(t *testing.T) {
 		"longest ttl is below":       func(c *Config) { c.MaxTTL = time.Minute },
 		"previews have no address":   func(c *Config) { c.PreviewURL = nil },
 		"no records to read":         func(c *Config) { c.States = nil },
-		"no logs to read":            func(c *Config) { c.Logs = nil },
 	} {
 		c := good
 		change(&c)

@@ -21,6 +21,9 @@ const (
 
 // resolveLogs replies with the last lines that an environment's services printed, or one of them.
 func (b *Bot) resolveLogs(ctx context.Context, e deployments.Environment, who asker, service string) (deployments.Resolution, error) {
+	if b.config.Logs == nil {
+		return who.refused("This server keeps nothing of what services print."), nil
+	}
 	var lines []deployments.LogLine
 	err := b.config.Logs(ctx, deployments.LogQuery{Environment: e.Name, Service: service, Tail: maxPrinted}, func(l deployments.LogLine) error {
 		lines = append(lines, l)

@@ -38,7 +38,6 @@ func quietBot(t testing.TB) *Bot {
 	t.Helper()
 	b, err := New(Config{
 		AppID: 1, PrivateKey: testPEM(t), WebhookSecret: testSecret, TTL: time.Hour, MaxTTL: time.Hour, PreviewURL: showtest.PreviewURL, States: states{},
-		Logs: (&world{}).Logs,
 	})
 	if err != nil {
 		t.Fatal(err)
