@@ -35,7 +35,11 @@ type installations struct {
 
 func newInstallations(c Config) (*installations, error) {
 	in := &installations{config: c, repos: map[string]int64{}, clients: map[int64]*github.Client{}, lines: map[int64]*line.Line{}, git: map[string]*tokenSource{}}
-	in.trunk = line.New(line.Config{Transport: c.Transport, AnswerTime: c.answerTime, WritePause: c.writePause, Now: c.Now, Log: c.Log})
+	trunk, err := line.New(line.Config{Transport: c.Transport, AnswerTime: c.answerTime, WritePause: c.writePause, Now: c.Now, Log: c.Log})
+	if err != nil {
+		return nil, err
+	}
+	in.trunk = trunk
 	tr, err := ghinstallation.NewAppsTransport(in.trunk.Line("the App"), c.AppID, c.PrivateKey)
 	if err != nil {
 		return nil, fmt.Errorf("read the App's private key: %w", err)

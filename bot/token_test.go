@@ -47,8 +47,11 @@ func (m *mint) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (m *mint) source() *tokenSource {
-	l := line.New(line.Config{Transport: m, AnswerTime: answerTime, Now: time.Now, Log: discard}).Line("the App")
-	return newTokenSource(github.NewClient(&http.Client{Transport: l}), 17, &github.InstallationTokenOptions{}, time.Now)
+	trunk, err := line.New(line.Config{Transport: m, AnswerTime: answerTime, Now: time.Now, Log: discard})
+	if err != nil {
+		panic(err)
+	}
+	return newTokenSource(github.NewClient(&http.Client{Transport: trunk.Line("the App")}), 17, &github.InstallationTokenOptions{}, time.Now)
 }
 
 func TestTokenIsRenewedEarly(t *testing.T) {

@@ -37,7 +37,7 @@ func limitIn(answer *http.Response, now time.Time) (until time.Time, refused boo
 	case http.StatusTooManyRequests:
 		refused = true
 	case http.StatusForbidden:
-		refused = used || waits || limitWords.Match(peek(answer))
+		refused = used || waits || speaksOfLimit(answer)
 	}
 	switch {
 	case !refused && (!used || !reset.After(now)):
@@ -54,6 +54,12 @@ func limitIn(answer *http.Response, now time.Time) (until time.Time, refused boo
 		until = longest
 	}
 	return until, refused
+}
+
+// speaksOfLimit reports whether a refusal's text says that it is about a rate limit.
+func speaksOfLimit(answer *http.Response) bool {
+	begin, _ := peek(answer, refusalRead)
+	return limitWords.Match(begin)
 }
 
 // retryAfter reads the header of that name, which has seconds or a date (RFC 9110 §10.2.3), and reports whether it is there.
@@ -78,9 +84,10 @@ func resetIn(h http.Header) time.Time {
 	return time.Unix(seconds, 0)
 }
 
-// peek returns the beginning of a body that can still be read as a whole. What cannot be read ends the body for the next reader, too.
-func peek(answer *http.Response) []byte {
-	begin, err := io.ReadAll(io.LimitReader(answer.Body, refusalRead))
+// peek returns the beginning of a body that can still be read as a whole, at most so many bytes, and whether that is all of it. What cannot be read ends
+// the body for the next reader, too.
+func peek(answer *http.Response, most int) (begin []byte, whole bool) {
+	begin, err := io.ReadAll(io.LimitReader(answer.Body, int64(most)+1))
 	rest := io.Reader(answer.Body)
 	if err != nil {
 		rest = failingReader{err}
@@ -89,7 +96,7 @@ func peek(answer *http.Response) []byte {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(begin), rest), answer.Body}
-	return begin
+	return begin[:min(most, len(begin))], err == nil && len(begin) <= most
 }
 
 type failingReader struct{ err error }

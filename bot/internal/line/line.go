@@ -31,10 +31,19 @@ type Config struct {
 }
 
 // A Trunk leads to one GitHub. Its Lines have a rate limit each.
-type Trunk struct{ Config }
+type Trunk struct {
+	Config
+	answers *answers
+}
 
 // New returns a Trunk. It sends nothing and starts no goroutines.
-func New(c Config) *Trunk { return &Trunk{c} }
+func New(c Config) (*Trunk, error) {
+	kept, err := newAnswers()
+	if err != nil {
+		return nil, fmt.Errorf("keep answers: %w", err)
+	}
+	return &Trunk{Config: c, answers: kept}, nil
+}
 
 // Line returns a way to GitHub with a rate limit of its own. The name says whose that is, for the log.
 func (t *Trunk) Line(name string) *Line {
@@ -55,6 +64,11 @@ type Line struct {
 
 // RoundTrip implements http.RoundTripper.
 func (l *Line) RoundTrip(r *http.Request) (*http.Response, error) {
+	return l.trunk.answers.ask(l, r, l.carry)
+}
+
+// carry sends a request unless the rate limit is used up.
+func (l *Line) carry(r *http.Request) (*http.Response, error) {
 	if until := l.closedUntil(); l.trunk.Now().Before(until) {
 		CloseBody(r)
 		return nil, limited(until, errors.New("not asked, as the rate limit is used up"))

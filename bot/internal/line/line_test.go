@@ -40,14 +40,19 @@ func answering(status int, header http.Header, body io.Reader) *http.Response {
 // answerTime is how long the tests' lines wait.
 const answerTime = 10 * time.Second
 
-func trunkOver(f roundTrip) *Trunk {
-	return New(Config{Transport: f, AnswerTime: answerTime, WritePause: WritePause, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+func trunkOver(t *testing.T, f roundTrip) *Trunk {
+	t.Helper()
+	trunk, err := New(Config{Transport: f, AnswerTime: answerTime, WritePause: WritePause, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trunk
 }
 
 // overLine sends a request over a line to f, in the time of a bubble.
 func overLine(t *testing.T, ctx context.Context, f roundTrip) (*http.Response, error) {
 	t.Helper()
-	return trunkOver(f).Line("the App").RoundTrip(requestOf(t, ctx))
+	return trunkOver(t, f).Line("the App").RoundTrip(requestOf(t, ctx))
 }
 
 func requestOf(t *testing.T, ctx context.Context) *http.Request {
@@ -141,7 +146,7 @@ func TestLineIsClosedAfterARateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
 		header := http.Header{"Retry-After": {"90"}}
-		l := trunkOver(func(*http.Request) (*http.Response, error) {
+		l := trunkOver(t, func(*http.Request) (*http.Response, error) {
 			sent++
 			return answering(http.StatusForbidden, header, strings.NewReader("{}")), nil
 		}).Line("the App")

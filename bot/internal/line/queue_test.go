@@ -35,8 +35,9 @@ func (d *desk) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answering(http.StatusOK, nil, strings.NewReader("{}")), nil
 }
 
-func (d *desk) queue() http.RoundTripper {
-	l := trunkOver(d.RoundTrip).Line("installation 1")
+func (d *desk) queue(t *testing.T) http.RoundTripper {
+	t.Helper()
+	l := trunkOver(t, d.RoundTrip).Line("installation 1")
 	return l.InTurn(l)
 }
 
@@ -59,7 +60,7 @@ func ask(t *testing.T, ctx context.Context, next http.RoundTripper, method, path
 func TestQueueKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &desk{takes: time.Second}
-		q := d.queue()
+		q := d.queue(t)
 		var sent sync.WaitGroup
 		var want []string
 		for i, method := range []string{"POST", "PATCH", "PUT", "DELETE", "POST", "PATCH"} {
@@ -83,7 +84,7 @@ func TestQueueKeepsTheOrder(t *testing.T) {
 func TestQueueLetsReadsPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &desk{takes: 5 * time.Second}
-		q := d.queue()
+		q := d.queue(t)
 		began := time.Now()
 		var sent sync.WaitGroup
 		for _, method := range []string{"POST", "POST", "GET", "HEAD", "GET"} {
@@ -107,7 +108,7 @@ func TestQueueLetsReadsPass(t *testing.T) {
 func TestQueueGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &desk{takes: 5 * time.Second}
-		q := d.queue()
+		q := d.queue(t)
 		tired := errors.New("tired")
 		var sent sync.WaitGroup
 		sent.Go(func() {
@@ -139,7 +140,7 @@ func TestQueueGivesUp(t *testing.T) {
 // Few writes do not wait; many have pauses between them, so that GitHub gets no more than it takes in a minute.
 func TestQueuePauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := (&desk{}).queue()
+		q := (&desk{}).queue(t)
 		began := time.Now()
 		var at []time.Duration
 		for range 200 {
