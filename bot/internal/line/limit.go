@@ -2,6 +2,8 @@ package line
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -12,7 +14,8 @@ import (
 )
 
 const (
-	// shortestPause is how long GitHub is left alone after a rate limit that names no time (docs.github.com, "Rate limits for the REST API").
+	// shortestPause is how long GitHub is left alone after a rate limit that names no time, doubled each time that it is no longer
+	// (docs.github.com, "Rate limits for the REST API").
 	shortestPause = time.Minute
 	// longestPause bounds how long a time that an answer names is believed; GitHub's own limits count by the hour.
 	longestPause = time.Hour
@@ -23,8 +26,44 @@ const (
 // limitWords is how a refusal with 403 says that it is about a rate limit where no header does.
 var limitWords = regexp.MustCompile(`(?i)secondary[ -]rate[ -]limit|rate limit exceeded|abuse[ -](rate[ -]limit|detection)`)
 
-func limited(until time.Time, err error) error {
-	return &deployments.Unavailable{Neighbour: RateLimit, Until: until, Err: err}
+// limited returns an Unavailable while the rate limit is used up.
+func (l *Line) limited() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.trunk.Now().Before(l.closed) {
+		return nil
+	}
+	return &deployments.Unavailable{Neighbour: RateLimit, Until: l.closed, Err: errors.New("not asked, as the rate limit is used up")}
+}
+
+// heed takes in what an answer says of the rate limit. Where it is a refusal for that, it is closed, and the error is an Unavailable.
+func (l *Line) heed(answer *http.Response) error {
+	now := l.trunk.Now()
+	until, refused := limitIn(answer, now)
+	l.mu.Lock()
+	wasOpen := !now.Before(l.closed)
+	switch {
+	case !refused && wasOpen:
+		l.unnamed = 0
+	case refused && until.IsZero():
+		if wasOpen { // else another request of the same time was refused, too
+			l.unnamed++
+		}
+		until = now.Add(min(longestPause, shortestPause<<min(max(0, l.unnamed-1), 10)))
+	}
+	if until.After(l.closed) {
+		l.closed = until
+	}
+	closes := wasOpen && now.Before(l.closed)
+	l.mu.Unlock()
+	if closes {
+		l.trunk.Log.Warn("GitHub's rate limit is used up; nothing is asked until it is over", "of", l.name, "until", until.UTC().Format(time.RFC3339))
+	}
+	if !refused {
+		return nil
+	}
+	answer.Body.Close()
+	return &deployments.Unavailable{Neighbour: RateLimit, Until: until, Err: fmt.Errorf("GitHub answers %s for a rate limit", answer.Status)}
 }
 
 // limitIn returns until when an answer wants nothing more to be asked, the zero time where it does not say so, and whether it is a refusal for that
@@ -40,15 +79,13 @@ func limitIn(answer *http.Response, now time.Time) (until time.Time, refused boo
 		refused = used || waits || speaksOfLimit(answer)
 	}
 	switch {
-	case !refused && (!used || !reset.After(now)):
-		return time.Time{}, false
 	case refused && waits:
 		until = after
 	case used:
 		until = reset
 	}
 	if !until.After(now) {
-		until = now.Add(shortestPause)
+		return time.Time{}, refused
 	}
 	if longest := now.Add(longestPause); until.After(longest) {
 		until = longest

@@ -4,7 +4,6 @@ package line
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,6 +33,7 @@ type Config struct {
 type Trunk struct {
 	Config
 	answers *answers
+	gate    *gate
 }
 
 // New returns a Trunk. It sends nothing and starts no goroutines.
@@ -42,7 +42,7 @@ func New(c Config) (*Trunk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep answers: %w", err)
 	}
-	return &Trunk{Config: c, answers: kept}, nil
+	return &Trunk{Config: c, answers: kept, gate: &gate{now: c.Now, log: c.Log}}, nil
 }
 
 // Line returns a way to GitHub with a rate limit of its own. The name says whose that is, for the log.
@@ -58,8 +58,9 @@ type Line struct {
 	name   string
 	writes *queue
 
-	mu     sync.Mutex
-	closed time.Time // nothing is sent before
+	mu      sync.Mutex
+	closed  time.Time // nothing is sent before
+	unnamed int       // how many refusals in a row named no time
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -67,13 +68,13 @@ func (l *Line) RoundTrip(r *http.Request) (*http.Response, error) {
 	return l.trunk.answers.ask(l, r, l.carry)
 }
 
-// carry sends a request unless the rate limit is used up.
+// carry sends a request unless the rate limit is used up or GitHub is down.
 func (l *Line) carry(r *http.Request) (*http.Response, error) {
-	if until := l.closedUntil(); l.trunk.Now().Before(until) {
+	if err := l.limited(); err != nil {
 		CloseBody(r)
-		return nil, limited(until, errors.New("not asked, as the rate limit is used up"))
+		return nil, err
 	}
-	answer, err := l.send(r)
+	answer, err := l.throughGate(r)
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +83,22 @@ func (l *Line) carry(r *http.Request) (*http.Response, error) {
 		until, _ := retryAfter(answer.Header, l.trunk.Now())
 		return nil, &deployments.Unavailable{Neighbour: GitHub, Until: until, Err: fmt.Errorf("GitHub answers %s", answer.Status)}
 	}
-	until, refused := limitIn(answer, l.trunk.Now())
-	if !until.IsZero() {
-		l.close(until)
-	}
-	if refused {
-		answer.Body.Close()
-		return nil, limited(until, fmt.Errorf("GitHub answers %s for a rate limit", answer.Status))
+	if err := l.heed(answer); err != nil {
+		return nil, err
 	}
 	return answer, nil
+}
+
+// throughGate sends a request unless GitHub is down.
+func (l *Line) throughGate(r *http.Request) (*http.Response, error) {
+	prober, err := l.trunk.gate.enter()
+	if err != nil {
+		CloseBody(r)
+		return nil, err
+	}
+	answer, err := l.send(r)
+	l.trunk.gate.leave(prober, outcomeOf(r.Context(), answer, err))
+	return answer, err
 }
 
 // send gives up on a request whose answer does not begin in time. The body of an answer has the caller's bound alone.
@@ -123,24 +131,6 @@ type releasedBody struct {
 func (b *releasedBody) Close() error {
 	defer b.release()
 	return b.ReadCloser.Close()
-}
-
-func (l *Line) closedUntil() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closed
-}
-
-func (l *Line) close(until time.Time) {
-	l.mu.Lock()
-	wasOpen := !l.trunk.Now().Before(l.closed)
-	if until.After(l.closed) {
-		l.closed = until
-	}
-	l.mu.Unlock()
-	if wasOpen {
-		l.trunk.Log.Warn("GitHub's rate limit is used up; nothing is asked until it is over", "of", l.name, "until", until.UTC().Format(time.RFC3339))
-	}
 }
 
 // Slow is the cause of giving up on an answer after the time limit.
