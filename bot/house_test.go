@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vitrine/bot/githubsim"
+	"vitrine/bot/internal/show/showtest"
 	"vitrine/deployments"
 	"vitrine/deployments/sqlite"
 )
@@ -40,7 +41,7 @@ func newHouseWith(t *testing.T, change func(*deployments.Ports)) *house {
 	}
 	change(&ports)
 	h.controller = deployments.NewController(deployments.Config{
-		Domain: "preview.test", PreviewURL: previewURL, Subnets: netip.MustParsePrefix("10.213.0.0/16"), Builds: 2, LogDir: t.TempDir(),
+		Domain: "preview.test", PreviewURL: showtest.PreviewURL, Subnets: netip.MustParsePrefix("10.213.0.0/16"), Builds: 2, LogDir: t.TempDir(),
 		Now: time.Now, Log: w.bot.config.Log,
 	}, ports)
 	w.to = h.controller
