@@ -12,6 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
+	"vitrine"
 	"vitrine/bot"
 	"vitrine/builder/registry"
 	"vitrine/cmd/internal/loopback"
@@ -132,7 +135,17 @@ func (c *doctorCommand) github(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s does not take the App's number and key: %w", c.GithubAPIURL, err)
 	}
-	return "is " + login + " at " + c.GithubAPIURL, nil
+	var manifest struct {
+		Permissions map[string]string `yaml:"default_permissions"`
+	}
+	if err := yaml.Unmarshal(vitrine.AppManifest, &manifest); err != nil {
+		return "", fmt.Errorf("read app.yml: %w", err)
+	}
+	lacking, err := forge.Lacking(ctx, manifest.Permissions)
+	if err == nil && len(lacking) > 0 {
+		err = errors.New(strings.Join(lacking, "; "))
+	}
+	return "is " + login + " at " + c.GithubAPIURL, err
 }
 
 // noStates stands for records that nobody asks for.

@@ -180,7 +180,7 @@ func TestPermissionMissing(t *testing.T) {
 			if n := strings.Count(w.log(), "GitHub does not take this from the App"); n != 1 {
 				t.Errorf("the log says %d times that something is missing", n)
 			}
-			if out := w.doctor(); !strings.Contains(out, missing) {
+			if out := w.doctor(); !strings.Contains(out, "the installation on acme lacks "+missing+": write") {
 				t.Errorf("doctor does not name it:\n%s", out)
 			}
 		})
