@@ -1,13 +1,11 @@
 package githubsim
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -248,76 +246,4 @@ func (c *call) deleteReaction() answer {
 	}
 	m.reactions = kept
 	return answer{status: http.StatusNoContent}
-}
-
-func (c *call) listDeliveries() answer {
-	q := c.r.URL.Query()
-	cursor, err := strconv.ParseInt(q.Get("cursor"), 10, 64)
-	if q.Get("cursor") != "" && err != nil {
-		return fail(http.StatusBadRequest, "Invalid cursor")
-	}
-	items := []object{}
-	for _, d := range slices.Backward(c.s.Deliveries()) {
-		failed := d.Status >= 400
-		if !d.Done || cursor > 0 && d.ID > cursor || q.Get("status") == "success" && failed || q.Get("status") == "failure" && !failed {
-			continue
-		}
-		if len(items) == c.perPage() {
-			link := c.link("next", "cursor", strconv.FormatInt(d.ID, 10))
-			return answer{status: http.StatusOK, body: items, header: http.Header{"Link": {link}}}
-		}
-		items = append(items, deliveryObject(d))
-	}
-	return ok(items)
-}
-
-func deliveryObject(d Delivery) object {
-	idOrNull := func(id int64) any {
-		if id == 0 {
-			return nil
-		}
-		return id
-	}
-	return object{
-		"id": d.ID, "guid": d.GUID, "delivered_at": stamp(d.At), "redelivery": d.Redelivery, "duration": d.Took.Seconds(), "status": d.Outcome,
-		"status_code": d.Status, "event": d.Event, "action": textOrNull(d.Action), "installation_id": idOrNull(d.installation),
-		"repository_id": idOrNull(d.repository), "throttled_at": nil,
-	}
-}
-
-func (c *call) delivery() (Delivery, bool) {
-	for _, d := range c.s.Deliveries() {
-		if d.Done && d.ID == c.number("delivery") {
-			return d, true
-		}
-	}
-	return Delivery{}, false
-}
-
-func (c *call) getDelivery() answer {
-	d, found := c.delivery()
-	if !found {
-		return notFound()
-	}
-	flat := func(h http.Header) object {
-		o := object{}
-		for name, values := range h {
-			o[name] = strings.Join(values, ", ")
-		}
-		return o
-	}
-	o := deliveryObject(d)
-	o["url"] = d.url
-	o["request"] = object{"headers": flat(d.sent), "payload": json.RawMessage(d.Body)}
-	o["response"] = object{"headers": flat(d.got), "payload": textOrNull(d.response)}
-	return ok(o)
-}
-
-func (c *call) createAttempt() answer {
-	d, found := c.delivery()
-	if !found {
-		return notFound()
-	}
-	c.s.redeliver(d)
-	return answer{status: http.StatusAccepted, body: object{}}
 }

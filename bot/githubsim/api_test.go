@@ -259,6 +259,9 @@ func (w *world) ask(method, path, authorization, body string) (int, string) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+apiPrefix+path, strings.NewReader(body))
 	w.ok(err)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
@@ -276,6 +279,12 @@ func (w *world) ask(method, path, authorization, body string) (int, string) {
 		w.t.Errorf("%s %s: the answer has no request id", method, path)
 	}
 	return res.StatusCode, message.Message
+}
+
+func nothing(jwt.MapClaims) {}
+
+func (w *world) jwtAt(now time.Time) string {
+	return w.jwt(func(c jwt.MapClaims) { c["iat"], c["exp"] = now.Unix(), now.Add(9*time.Minute).Unix() })
 }
 
 func (w *world) jwt(change func(jwt.MapClaims)) string {
@@ -304,7 +313,7 @@ func TestAppTokensAreChecked(t *testing.T) {
 		status        int
 		message       string
 	}{
-		"right":           {"Bearer " + w.jwt(func(jwt.MapClaims) {}), 200, ""},
+		"right":           {"Bearer " + w.jwt(nothing), 200, ""},
 		"a text as iss":   {"bearer " + w.jwt(func(c jwt.MapClaims) { c["iss"] = "4711" }), 200, ""},
 		"nothing":         {"", 401, "Requires authentication"},
 		"basic":           {"Basic YTpi", 401, "Bad credentials"},
@@ -332,7 +341,7 @@ func (w *world) newToken(body string) (token string, status int) {
 	path := fmt.Sprintf("%s/app/installations/%d/access_tokens", w.url+apiPrefix, w.InstallationID("acme"))
 	req, err := http.NewRequestWithContext(w.t.Context(), "POST", path, strings.NewReader(body))
 	w.ok(err)
-	req.Header.Set("Authorization", "Bearer "+w.jwt(func(jwt.MapClaims) {}))
+	req.Header.Set("Authorization", "Bearer "+w.jwt(nothing))
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	w.ok(err)
@@ -363,7 +372,7 @@ func TestInstallationTokensAreChecked(t *testing.T) {
 	}{
 		{"GET", "/repos/acme/shop", "", "", 401},
 		{"GET", "/repos/acme/shop", "ghs_wrong", "", 401},
-		{"GET", "/repos/acme/shop", w.jwt(func(jwt.MapClaims) {}), "", 403},
+		{"GET", "/repos/acme/shop", w.jwt(nothing), "", 403},
 		{"GET", "/app", all, "", 401},
 		{"GET", "/repos/acme/shop", all, "", 200},
 		{"GET", "/repos/ACME/Shop", all, "", 200},

@@ -87,25 +87,6 @@ func (c *call) convertManifest() answer {
 	return answer{status: http.StatusCreated, body: app}
 }
 
-// config describes where the App's webhooks go, without its secret.
-func (h *hooks) config() object {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	o := object{"url": h.url, "content_type": "json", "insecure_ssl": "0"}
-	if h.secret != "" {
-		o["secret"] = "********"
-	}
-	return o
-}
-
-func (c *call) getHookConfig() answer {
-	config := c.s.hooks.config()
-	if config["url"] == "" {
-		return notFound()
-	}
-	return ok(config)
-}
-
 // account returns whose App is registered by a page: an organisation, or the person themself where that is empty; and who that person is. The
 // pages need no sign-in: where as does not say it, the person is the one who has the most to do with the account. Both are nil where as may not.
 func (s *Server) account(organisation, as string) (account, by *user) {

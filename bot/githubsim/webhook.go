@@ -74,6 +74,7 @@ type hooks struct {
 	url        string
 	secret     string
 	app        int64
+	dropping   bool // new ones are lost
 	lastID     int64
 	deliveries []*Delivery   // oldest first
 	queue      []*Delivery   // those that are not done
@@ -129,6 +130,12 @@ func (h *hooks) setURL(address string) {
 	h.url = address
 }
 
+func (h *hooks) setSecret(secret string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.secret = secret
+}
+
 // register changes whose webhooks are sent.
 func (h *hooks) register(url, secret string, app int64) {
 	h.mu.Lock()
@@ -157,16 +164,16 @@ func (h *hooks) settled(ctx context.Context) error {
 	}
 }
 
-// put queues a delivery, where there is anywhere to deliver to.
+// put queues a delivery, where there is anywhere to deliver to. An event is lost while they are dropped.
 func (h *hooks) put(d *Delivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.url == "" || h.stopped {
+	if h.url == "" || h.stopped || h.dropping && !d.Redelivery {
 		return
 	}
 	h.lastID++
 	d.ID, d.At = h.lastID, h.now().UTC()
-	h.deliveries = slices.DeleteFunc(h.deliveries, func(old *Delivery) bool { return old.Done && d.At.Sub(old.At) > deliveriesKept })
+	h.forget(d.At)
 	h.deliveries = append(h.deliveries, d)
 	if len(h.queue) == 0 {
 		h.idle = make(chan struct{})
@@ -176,6 +183,11 @@ func (h *hooks) put(d *Delivery) {
 	case h.wake <- struct{}{}:
 	default:
 	}
+}
+
+// forget drops what is too old to be kept. Call it with mu held.
+func (h *hooks) forget(now time.Time) {
+	h.deliveries = slices.DeleteFunc(h.deliveries, func(old *Delivery) bool { return old.Done && now.Sub(old.At) > deliveriesKept })
 }
 
 func (h *hooks) work(ctx context.Context) {
@@ -283,11 +295,19 @@ func sign(h func() hash.Hash, secret string, body []byte) string {
 func (s *Server) Deliveries() []Delivery {
 	s.hooks.mu.Lock()
 	defer s.hooks.mu.Unlock()
+	s.hooks.forget(s.now().UTC())
 	out := make([]Delivery, 0, len(s.hooks.deliveries))
 	for _, d := range s.hooks.deliveries {
 		out = append(out, *d)
 	}
 	return out
+}
+
+// DropWebhooks has every event be lost from now on, as if it had never happened: it is neither sent nor listed. false ends it.
+func (s *Server) DropWebhooks(drop bool) {
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	s.hooks.dropping = drop
 }
 
 // Redeliver sends a webhook again, behind those that wait.

@@ -176,7 +176,7 @@ func TestDeliveriesAreRecordedAndRepeatedOnlyOnDemand(t *testing.T) {
 	}
 	rest, res, err := client.Apps.ListHookDeliveries(ctx, &github.ListCursorOptions{PerPage: 2, Cursor: res.Cursor})
 	w.ok(err)
-	if len(rest) != 1 || rest[0].GetEvent() != "ping" || res.Cursor != "" {
+	if len(rest) != 1 || rest[0].GetEvent() != "ping" || res.Cursor != "" || !strings.Contains(res.Header.Get("Link"), `rel="prev"`) {
 		t.Fatalf("then listed %v, cursor %q", rest, res.Cursor)
 	}
 	full, _, err := client.Apps.GetHookDelivery(ctx, list[0].GetID())
