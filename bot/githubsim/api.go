@@ -2,12 +2,14 @@ package githubsim
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +27,7 @@ type call struct {
 	s     *Server
 	r     *http.Request
 	token *token      // nil where the App itself asks
+	spent bool        // it counts against the hour's requests
 	repo  *repository // of the path, nil where it has none
 }
 
@@ -55,20 +58,20 @@ func invalidField(resource, field, code, message string) answer {
 
 func (s *Server) endpoint(need string, f func(*call) answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{s: s, r: r}
 		for name, value := range mux.Vars(r) {
 			plain, err := url.PathUnescape(value)
 			if err != nil {
-				s.respond(w, nil, notFound())
+				s.respond(w, c, notFound())
 				return
 			}
 			r.SetPathValue(name, plain)
 		}
-		c := &call{s: s, r: r}
 		if refused := c.admit(need); refused != nil {
-			s.respond(w, c.token, *refused)
+			s.respond(w, c, *refused)
 			return
 		}
-		s.respond(w, c.token, f(c))
+		s.respond(w, c, f(c))
 	})
 }
 
@@ -99,8 +102,11 @@ func (c *call) admit(need string) *answer {
 	if c.token = c.s.token(value); c.token == nil {
 		return refuse(http.StatusUnauthorized, "Bad credentials")
 	}
-	if c.r.URL.Path != apiPrefix+"/rate_limit" && !c.s.spend(c.token) {
-		return refuse(http.StatusForbidden, fmt.Sprintf("API rate limit exceeded for installation ID %d.", c.token.installation.id))
+	if c.r.URL.Path != apiPrefix+"/rate_limit" {
+		if c.spent = c.s.spend(&c.token.installation.quota); !c.spent {
+			a := rateLimited(c.token)
+			return &a
+		}
 	}
 	if c.token.installation.suspended() {
 		a := suspended()
@@ -162,43 +168,61 @@ func (c *call) find() *answer {
 	}}
 }
 
-func (s *Server) respond(w http.ResponseWriter, t *token, a answer) {
+func (s *Server) respond(w http.ResponseWriter, c *call, a answer) {
+	var body []byte
 	h := w.Header()
 	for name, values := range a.header {
 		h[name] = values
 	}
-	h.Set("Server", "GitHub.com")
-	h.Set("X-GitHub-Media-Type", "github.v3; format=json")
-	h.Set("X-GitHub-Request-Id", requestID())
-	h.Set("Cache-Control", "private, max-age=60, s-maxage=60")
-	h.Set("X-Content-Type-Options", "nosniff")
-	if t != nil {
-		s.mu.Lock()
-		s.refill(t)
-		h.Set("X-RateLimit-Limit", strconv.Itoa(hourlyLimit))
-		h.Set("X-RateLimit-Used", strconv.Itoa(t.used))
-		h.Set("X-RateLimit-Remaining", strconv.Itoa(hourlyLimit-t.used))
-		h.Set("X-RateLimit-Reset", strconv.FormatInt(t.reset.Unix(), 10))
-		h.Set("X-RateLimit-Resource", "core")
-		s.mu.Unlock()
-	}
-	switch body := a.body.(type) {
+	switch content := a.body.(type) {
 	case nil:
-		w.WriteHeader(a.status)
 	case string:
-		w.WriteHeader(a.status)
-		s.write(w, []byte(body))
+		body = []byte(content)
 	default:
-		encoded, err := json.Marshal(body)
+		encoded, err := json.Marshal(content)
 		if err != nil {
 			s.log.Error("encode an answer", "error", err)
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
+		body = encoded
 		h.Set("Content-Type", "application/json; charset=utf-8")
-		w.WriteHeader(a.status)
-		s.write(w, encoded)
 	}
+	if c.r.Method == http.MethodGet && a.status == http.StatusOK {
+		tag := etag(c.r, body)
+		h.Set("ETag", tag)
+		if slices.Contains(strings.Split(c.r.Header.Get("If-None-Match"), ", "), tag) {
+			a.status, body = http.StatusNotModified, nil
+			h.Del("Content-Type")
+		}
+	}
+	h.Set("Server", "GitHub.com")
+	h.Set("Vary", "Accept, Authorization, Cookie, X-GitHub-OTP")
+	h.Set("X-GitHub-Media-Type", "github.v3; format=json")
+	h.Set("X-GitHub-Request-Id", requestID())
+	h.Set("Cache-Control", "private, max-age=60, s-maxage=60")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if c.token != nil {
+		s.mu.Lock()
+		quota := &c.token.installation.quota
+		if a.status == http.StatusNotModified && c.spent {
+			quota.used = max(0, quota.used-1)
+		}
+		s.stateLimit(h, quota)
+		s.mu.Unlock()
+	}
+	w.WriteHeader(a.status)
+	s.write(w, body)
+}
+
+// etag names an answer. GitHub's hangs on who asks, so that one that was kept is of no use with another token.
+func etag(r *http.Request, body []byte) string {
+	h := sha256.New()
+	for _, name := range []string{"Accept", "Authorization", "Cookie", "X-GitHub-OTP"} {
+		fmt.Fprintf(h, "%s\n", r.Header.Get(name))
+	}
+	h.Write(body)
+	return fmt.Sprintf(`W/"%x"`, h.Sum(nil))
 }
 
 func (s *Server) write(w io.Writer, body []byte) {

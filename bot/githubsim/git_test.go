@@ -16,10 +16,15 @@ import (
 // gitClient runs git as people and the builder do, apart from this machine's configuration, and returns its output.
 func gitClient(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	return gitClientUntil(t, dir, time.Minute, args...)
+}
+
+func gitClientUntil(t *testing.T, dir string, most time.Duration, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.WaitDelay = dir, time.Second
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
 		"GIT_AUTHOR_NAME=ana", "GIT_AUTHOR_EMAIL=ana@users.noreply.localhost", "GIT_COMMITTER_NAME=ana", "GIT_COMMITTER_EMAIL=ana@users.noreply.localhost",

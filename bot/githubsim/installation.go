@@ -19,6 +19,7 @@ type installation struct {
 	chosen      map[int64]bool // the repositories that it is for; nil: all of the account
 	suspendedAt time.Time      // the zero time: it is not suspended
 	suspendedBy *user
+	quota       quota
 }
 
 // holds reports whether an installation is for a repository.

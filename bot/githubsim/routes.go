@@ -85,7 +85,7 @@ func routes() []route {
 
 func (s *Server) apiRoutes() http.Handler {
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
-	missing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.respond(w, nil, notFound()) })
+	missing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.respond(w, &call{s: s, r: r}, notFound()) })
 	router.NotFoundHandler, router.MethodNotAllowedHandler = missing, missing
 	for _, one := range routes() {
 		method, path, _ := strings.Cut(one.pattern, " ")

@@ -74,6 +74,8 @@ type Server struct {
 	pages        *pages
 	intercept    atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 	hooks        hooks
+	faults       faults
+	requests     requestLog
 
 	// mu guards what follows and what hangs on it. A repository's push lock is taken before it, and no git runs under it.
 	mu            sync.Mutex
@@ -81,6 +83,7 @@ type Server struct {
 	key           *rsa.PrivateKey // nil likewise
 	registration  *registration   // nil where the App was there from the start
 	lastID        int64
+	rateLimit     int                      // requests an hour for an installation
 	users         map[string]*user         // by lower-case login
 	installations map[string]*installation // by lower-case login of the account
 	repositories  map[string]*repository   // by lower-case full name
@@ -123,8 +126,9 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		url: u.Scheme + "://" + u.Host, dir: dir, app: c.App, key: c.App.PrivateKey, now: c.Now, log: c.Log,
-		git: newGit(path, dir), preinstalled: given,
-		users: map[string]*user{}, installations: map[string]*installation{}, repositories: map[string]*repository{}, moved: map[string]*repository{}, tokens: map[string]*token{},
+		git: newGit(path, dir), preinstalled: given, rateLimit: hourlyLimit, faults: faults{closed: make(chan struct{})},
+		users: map[string]*user{}, installations: map[string]*installation{}, repositories: map[string]*repository{},
+		moved: map[string]*repository{}, tokens: map[string]*token{},
 	}
 	s.createdAt = s.time()
 	if given {
@@ -144,8 +148,10 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// Close stops the delivery of webhooks, the running one included, and returns once the worker has ended. It may be called twice.
+// Close stops the delivery of webhooks, the running one included, and returns once the worker has ended; requests that hang end without an
+// answer. It may be called twice.
 func (s *Server) Close() error {
+	s.faults.end()
 	s.hooks.stop()
 	return nil
 }
@@ -156,7 +162,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The simulated GitHub answers under a name of this machine only.", http.StatusMisdirectedRequest)
 		return
 	}
+	if strings.HasPrefix(r.URL.Path, apiPrefix+"/") || isGit(r.URL.Path) {
+		w = s.begin(w, r)
+	}
 	if f := s.intercept.Load(); f != nil && (*f)(w, r) {
+		return
+	}
+	if f := s.faults.meet(r); f != nil && s.letDown(w, r, f) {
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, apiPrefix+"/") {

@@ -118,6 +118,16 @@ func (w *world) ok(err error) {
 	}
 }
 
+// waitFor waits until something is so.
+func (w *world) waitFor(so func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatal("it has not come to that in time")
+		}
+	}
+}
+
 func (w *world) receiveHook(rw http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

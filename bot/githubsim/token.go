@@ -16,18 +16,14 @@ import (
 const (
 	tokenLifetime = time.Hour
 	jwtLifetime   = 10 * time.Minute // docs.github.com, "Generating a JSON Web Token (JWT) for a GitHub App"
-	hourlyLimit   = 5000             // requests an hour for an installation
 )
 
-// A token is an installation's; its first block never changes.
+// A token is an installation's. It never changes.
 type token struct {
 	installation *installation
 	expires      time.Time
 	permissions  map[string]string // nil: all that the App has
 	repositories []int64           // empty: all of the installation
-
-	used  int // requests in the hour that ends at reset
-	reset time.Time
 }
 
 // reaches reports whether a repository is among those of the token.
@@ -156,28 +152,3 @@ func (c *call) createToken() answer {
 }
 
 func suspended() answer { return fail(http.StatusForbidden, "This installation has been suspended") }
-
-// spend counts a request against the token's hour and reports whether there was one left. Call it with mu held.
-func (s *Server) spend(t *token) bool {
-	s.refill(t)
-	if t.used >= hourlyLimit {
-		return false
-	}
-	t.used++
-	return true
-}
-
-func (s *Server) refill(t *token) {
-	if now := s.time(); !now.Before(t.reset) {
-		t.used, t.reset = 0, now.Add(time.Hour)
-	}
-}
-
-func (c *call) getRateLimit() answer {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	c.s.refill(c.token)
-	core := object{"limit": hourlyLimit, "used": c.token.used, "remaining": hourlyLimit - c.token.used, "reset": c.token.reset.Unix()}
-	search := object{"limit": 30, "used": 0, "remaining": 30, "reset": c.token.reset.Unix()}
-	return ok(object{"resources": object{"core": core, "search": search}, "rate": core})
-}
