@@ -230,6 +230,9 @@ func (c *call) updateCheckRun() answer {
 	if bad := c.decode(&in, false); bad != nil {
 		return *bad
 	}
+	if in.HeadSHA != nil {
+		return *problems{`"head_sha" is not a permitted key.`}.answer()
+	}
 	if bad := in.check(); bad != nil {
 		return *bad
 	}

@@ -158,6 +158,7 @@ func TestCheckRunsAreRefused(t *testing.T) {
 		"a time":                  {"PATCH", one, token, `{"started_at":"yesterday"}`, 422, "date-time"},
 		"a details link":          {"PATCH", one, token, `{"details_url":"javascript:alert(1)"}`, 422, "http or https"},
 		"a number for text":       {"PATCH", one, token, `{"output":{"title":1,"summary":"s"}}`, 422, "properties/output/title"},
+		"another commit":          {"PATCH", one, token, `{"head_sha":"` + sha + `"}`, 422, `"head_sha" is not a permitted key.`},
 		"no JSON":                 {"PATCH", one, token, `{`, 400, "Problems parsing JSON"},
 		"no title":                {"PATCH", one, token, `{"output":{"summary":"s"}}`, 422, `"title" wasn't supplied.`},
 		"no summary":              {"PATCH", one, token, `{"output":{"title":"t"}}`, 422, `"summary" wasn't supplied.`},
