@@ -120,7 +120,8 @@ func (s *Server) appendStatus(d *deployment, status DeploymentStatus) Deployment
 	return status
 }
 
-// mayDelete reports whether GitHub lets a deployment be deleted: one that some status but success has ended, or the only one.
+// mayDelete reports whether GitHub lets a deployment be deleted: one that some status but success has ended, or the only one. One without any
+// status counts as active, where GitHub's description leaves that open.
 func (d *deployment) mayDelete() bool {
 	return len(d.repo.deployments) == 1 || len(d.Statuses) > 0 && d.State() != stateSuccess
 }

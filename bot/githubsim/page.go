@@ -79,6 +79,9 @@ func (s *Server) webRoutes() *http.ServeMux {
 	mux.HandleFunc("GET /{owner}/{repo}", s.repositoryPage)
 	mux.HandleFunc("GET /{owner}/{repo}/pull/{number}", s.pullPage)
 	mux.HandleFunc("POST /{owner}/{repo}/pull/{number}", s.pullForm)
+	mux.HandleFunc("POST /{owner}/{repo}/pull/{number}/checks/{check}", s.checkForm)
+	mux.HandleFunc("GET /{owner}/{repo}/pull/{number}/checks/{run}", s.runPage) // a page that says what went wrong with a button looks here
+	mux.HandleFunc("GET /{owner}/{repo}/runs/{run}", s.runPage)
 	s.appRoutes(mux)
 	mux.HandleFunc("GET /{owner}/{repo}/info/refs", s.serveGit(""))
 	mux.HandleFunc("POST /{owner}/{repo}/git-upload-pack", s.serveGit("git-upload-pack"))
@@ -132,6 +135,7 @@ type repositoryView struct {
 	layout
 	Name, CloneURL string
 	Private        bool
+	Archived       bool
 	Fork           string // of what
 	Branches       []string
 	Pulls          []pullLine // newest first
@@ -139,7 +143,7 @@ type repositoryView struct {
 
 // describeRepository is called with mu held.
 func (s *Server) describeRepository(r *repository) repositoryView {
-	v := repositoryView{layout: layout{Title: r.fullName()}, Name: r.fullName(), CloneURL: s.webURL(r.fullName()) + ".git", Private: r.private}
+	v := repositoryView{layout: layout{Title: r.fullName()}, Name: r.fullName(), CloneURL: s.webURL(r.fullName()) + ".git", Private: r.private, Archived: r.archived}
 	if source := r.source(); source != nil {
 		v.Fork = source.fullName()
 	}
@@ -215,11 +219,14 @@ type pullView struct {
 	layout
 	Repository, Name, State, Author, Head, Base string
 	Number                                      int
-	Open, CanReopen                             bool
+	Open, CanReopen, Fork                       bool
+	Labels                                      []string
+	Checks                                      []checkView
+	Deployments                                 []deploymentView
 	Conversation                                []commentView // the pull request's own text first
 	Commits                                     []gitCommit
 	Users                                       []string
-	As, Text, Error                             string // what was chosen and typed, where the form comes back
+	As, Text, Error, CheckError                 string // what was chosen and typed, where the form comes back
 }
 
 func (s *Server) pullPage(w http.ResponseWriter, r *http.Request) {
@@ -245,8 +252,13 @@ func (s *Server) showPull(w http.ResponseWriter, r *http.Request, status int, v 
 	v.Repository, v.Name, v.State, v.Author, v.Number = p.base.fullName(), p.title, p.state(), p.author.login, p.number
 	v.layout = layout{Title: fmt.Sprintf("%s #%d in %s", p.title, p.number, p.base.fullName()), Live: true}
 	v.Head, v.Base, v.Open, v.CanReopen = p.headRef, p.baseRef, p.open, !p.open && p.mergeSHA == ""
-	if p.head != p.base {
+	if v.Fork = p.head != p.base; p.head.deleted {
+		v.Head = "unknown repository"
+	} else if v.Fork {
 		v.Head = p.head.owner().login + ":" + p.headRef
+	}
+	for _, l := range p.labels {
+		v.Labels = append(v.Labels, l.name)
 	}
 	for _, u := range s.users {
 		if u.kind == "User" {
@@ -260,10 +272,18 @@ func (s *Server) showPull(w http.ResponseWriter, r *http.Request, status int, v 
 	for _, c := range p.comments {
 		texts = append(texts, c.export())
 	}
+	var runs []CheckRun
+	for _, c := range p.base.latestChecks(p.headSHA) {
+		runs = append(runs, c.export())
+	}
+	mayPress := p.base.mayPush(v.As)
 	revisions := []string{p.headSHA, "^" + p.baseSHA}
 	s.mu.Unlock()
 	slices.Sort(v.Users)
 	v.Conversation, err = s.converse(texts)
+	if err == nil {
+		v.Checks, err = s.viewChecks(runs, mayPress)
+	}
 	if err == nil {
 		v.Commits, err = s.git.log(r.Context(), p.base.dir, commitsOnPage, revisions...)
 	}
@@ -273,6 +293,9 @@ func (s *Server) showPull(w http.ResponseWriter, r *http.Request, status int, v 
 		return
 	}
 	slices.Reverse(v.Commits)
+	s.mu.Lock()
+	v.Deployments = viewDeployments(p.ofPull(p.base.deployments, v.Commits))
+	s.mu.Unlock()
 	s.show(w, status, "pull", v)
 }
 

@@ -2,7 +2,7 @@
 // bot uses, signed webhooks, and a web page for each pull request. `vitrine demo` and the tests stand on it.
 //
 // It keeps its state in memory, and bare git repositories in a folder. It answers with GitHub's status codes and shapes, is as strict as
-// GitHub about tokens and permissions (and stricter in two places, see [App]), and sends webhooks to addresses of this machine only. Anybody
+// GitHub about tokens and permissions (and stricter where it says so, see [App]), and sends webhooks to addresses of this machine only. Anybody
 // who can open a page may write a comment there in any account's name, so it must listen on loopback, and refuses requests for other hosts.
 package githubsim
 

@@ -8,11 +8,21 @@
     served.set(part.dataset.live, part.innerHTML);
   }
 
+  // A folded part is known by what it belongs to, so that another one above it does not open or close it.
+  function folds(part) {
+    return [...part.querySelectorAll("details")].map((d) => {
+      const owner = d.closest("[id]") ?? part;
+      return { d, key: `${owner.id} ${[...owner.querySelectorAll("details")].indexOf(d)}` };
+    });
+  }
+
   function replace(part, next) {
-    const open = [...part.querySelectorAll("details")].map((d) => d.open);
+    const open = new Set(folds(part).filter((f) => f.d.open).map((f) => f.key));
     part.innerHTML = "";
     part.append(...document.importNode(next, true).childNodes);
-    part.querySelectorAll("details").forEach((d, i) => { if (open[i]) d.open = true; });
+    for (const f of folds(part)) {
+      if (open.has(f.key)) f.d.open = true;
+    }
   }
 
   async function refresh() {
@@ -41,4 +51,12 @@
     setTimeout(loop, pause);
   }
   setTimeout(loop, pause);
+
+  // Somebody else sees other buttons.
+  document.getElementById("user").addEventListener("change", (event) => {
+    const address = new URL(location.href);
+    address.searchParams.set("as", event.target.value);
+    history.replaceState(null, "", address);
+    refresh().catch(() => {}); // the loop says so where nobody answers
+  });
 })();
