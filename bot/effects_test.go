@@ -187,7 +187,6 @@ func TestEffects(t *testing.T) {
 			h.must(h.Settled(h.t.Context()))
 			moved := deployments.Origin{Repo: "ben/shop", PullRequest: 1}
 			h.is(o, "nothing")
-			h.is(moved, "live at "+sha)
 			h.must(h.AddLabel("ben/shop", 1, "x", "ben"))
 			h.must(h.controller.Accept(h.t.Context(), deployments.Delivery{Compare: true}))
 			h.eventually("it is gone", func() bool { return h.state(moved) == "gone: "+causeUnserved })
