@@ -85,10 +85,10 @@ func TestEffects(t *testing.T) {
 		"of a bot": func(h *house) {
 			login, err := h.CreateBot("dependabot")
 			h.must(err)
-			sha := h.commit("a", map[string]string{"src/x": "a"})
+			h.commit("a", map[string]string{"src/x": "a"})
 			o := h.propose(githubsim.PullRequest{Head: "a", Author: login})
 			h.is(o, "gone: skipped: "+skipBot)
-			sha = h.commit("a", map[string]string{".vitrine.yml": "pull_requests: {bots: true}\n"})
+			sha := h.commit("a", map[string]string{".vitrine.yml": "pull_requests: {bots: true}\n"})
 			h.is(o, "live at "+sha)
 		},
 		"only docs/** changed": func(h *house) {
