@@ -125,8 +125,6 @@ func TestBadInput(t *testing.T) {
 	for i, test := range tests {
 		numbers[i] = w.propose(test.name, test.files)
 	}
-	nothing := w.propose("nothing", map[string]string{"index.html": "<h1>Hello</h1>\n"})
-	t.Run("nothing to deploy", func(t *testing.T) { w.within(t).nothingToDeploy(nothing) })
 	// The slow ones stand first; the others are looked at while they take their time.
 	for i := len(tests) - 1; i >= 0; i-- {
 		t.Run(tests[i].name, func(t *testing.T) { w.within(t).tells(numbers[i], tests[i]) })
@@ -143,25 +141,6 @@ func (w *world) tells(number int, want badInput) {
 	}
 	if !strings.Contains(text, "Push a fix, or `/deploy` to try again") {
 		w.Errorf("the comment does not say what to do:\n%s", text)
-	}
-}
-
-// nothingToDeploy checks that a repository with nothing to deploy gets no comment, until somebody asks.
-func (w *world) nothingToDeploy(number int) {
-	w.eventually("the pull request is settled", func() bool {
-		return query[int](w, `SELECT COUNT(*) FROM environments WHERE origin = ? AND observed = generation AND change = reported`, fmt.Sprintf("%s#%d", inputs, number)) == 1
-	})
-	if text := w.said(number); text != "" {
-		w.Errorf("there is a comment that nobody asked for:\n%s", text)
-	}
-	_, err := w.github.Comment(inputs, number, sample.Developer, "/deploy")
-	w.must(err)
-	w.eventually("/deploy is answered", func() bool { return strings.Contains(w.said(number), "nothing to deploy") })
-	text := w.said(number)
-	for _, file := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "Dockerfile", ".vitrine.yml"} {
-		if !strings.Contains(text, file) {
-			w.Errorf("the answer does not say that %s was looked for:\n%s", file, text)
-		}
 	}
 }
 

@@ -113,15 +113,15 @@ func (d *demoProcess) learn() {
 		if db.QueryRow(`SELECT instance FROM store`).Scan(&d.instance) != nil {
 			return false // the demo has only just made the file
 		}
-		folder := filepath.Dir(filepath.Dir(databases[0]))
-		repositories, _ := filepath.Glob(filepath.Join(folder, "github", "acme", "shop.git"))
-		if len(repositories) != 1 {
-			return false
+		// The simulated GitHub names a folder by the repository's number, and makes one for each.
+		repositories, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(databases[0])), "github", "*.git"))
+		for _, repository := range repositories {
+			out, err := exec.CommandContext(d.Context(), "git", "--git-dir", repository, "show", "main:compose.yaml").Output()
+			if found := regexp.MustCompile(`vitrine-demo-[0-9a-f]+:base`).Find(out); err == nil && found != nil {
+				d.base = string(found)
+			}
 		}
-		out, err := exec.CommandContext(d.Context(), "git", "--git-dir", repositories[0], "show", "main:compose.yaml").Output()
-		found := regexp.MustCompile(`vitrine-demo-[0-9a-f]+:base`).Find(out)
-		d.base = string(found)
-		return err == nil && found != nil
+		return d.base != ""
 	})
 }
 
@@ -247,7 +247,7 @@ func (d *demoProcess) inOrder() {
 		` {2}[\d.]+ +webhook +pull_request opened, [0-9a-f]{7}`, ` {2}[\d.]+ +queued +stored, answered 202`,
 		` {2}[\d.]+ +fetch +[0-9a-f]{7} from acme/shop`, ` {2}[\d.]+ +build +web and api, side by side`,
 		` {2}[\d.]+ +start +cache, api, web on a network of their own`, ` {2}[\d.]+ +healthy +3 of 3`,
-		` {2}[\d.]+ +route +frontend:shop-pr-1\.preview\.localhost`, ` {2}[\d.]+ +comment +posted`,
+		` {2}[\d.]+ +route +frontend:shop-pr-1\.preview\.localhost`, ` {2}[\d.]+ +comment +posted, check green, View deployment leads to it`,
 		` {2}[\d.]+ +push +2 images safe in the registry`, ``,
 		` {2}It is live \(answered 200\):`,
 	}

@@ -59,16 +59,20 @@ func TestNothingToDeploy(t *testing.T) {
 	}
 	_, err := w.github.Comment(inputs, number, sample.Developer, "/deploy")
 	w.must(err)
-	w.eventually("it says what was looked for", func() bool {
-		return strings.Contains(w.said(number), "compose.yaml") && strings.Contains(w.said(number), "Dockerfile")
-	})
+	w.eventually("/deploy is answered", func() bool { return strings.Contains(w.said(number), "nothing to deploy") })
+	text := w.said(number)
+	for _, file := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "Dockerfile", "index.html", ".vitrine.yml"} {
+		if !strings.Contains(text, file) {
+			t.Errorf("the answer does not say that %s was looked for:\n%s", file, text)
+		}
+	}
 }
 
 // Whatever strangers write into a pull request, what we write under it stays as it is meant.
 func TestHostilePullRequest(t *testing.T) {
 	t.Parallel() // it waits for most of its time
 	w := openInputs(t)
-	const branch = `"><img src=x onerror=alert(1)>`
+	const branch = `"><img/src=x/onerror=alert(1)>` // git allows no space
 	shout := "say ``` \x1b[31mred\x1b[0m @org/team closes #1 <img src=x> " + strings.Repeat("x", 2000)
 	_, err := w.github.Commit(t.Context(), githubsim.Change{Repository: inputs, Branch: branch, Author: sample.Developer, Files: map[string]string{
 		"compose.yaml": "services:\n  web:\n    image: " + w.base + "\n    ports: [\"8080\"]\n    command: [\"/vitrine\", \"" + quotedYAML(shout) + "\"]\n",
@@ -87,7 +91,7 @@ func TestHostilePullRequest(t *testing.T) {
 			t.Errorf("%s has control characters, or %d bytes:\n%q", where, len(text), text)
 		}
 	}
-	for _, bad := range []string{"<img src=x", "<script>alert", `class="user-mention"`} {
+	for _, bad := range []string{"<img src=x", "<img/src=x", "<script>alert", `class="user-mention"`} {
 		if strings.Contains(page, bad) {
 			t.Errorf("the page has %q", bad)
 		}

@@ -132,10 +132,10 @@ func TestARepositoryOfItsOwn(t *testing.T) {
 		"compose.yaml": "services:\n  web: " + service + "privileged: true, cap_add: [SYS_ADMIN], mem_limit: 6g}\n  admin: " + service + "}\n",
 	})
 	name := fmt.Sprintf("inputs-pr-%d", number)
-	w.eventually("the preview is live", func() bool {
-		return query[int](w, `SELECT COALESCE(live, 0) FROM environments WHERE name = ?`, name) > 0
-	})
-	w.eventually("the comment links it", func() bool { return strings.Contains(w.said(number), "http://ops-"+name+".") })
+	w.eventually("the preview is ready", func() bool { return strings.Contains(w.said(number), "### Preview: ready") })
+	if !strings.Contains(w.said(number), "http://ops-"+name+".") {
+		t.Errorf("the comment does not link the host:\n%s", w.said(number))
+	}
 	s, ctx := w.story(), w.bounded(time.Minute)
 	for _, host := range []string{name, "ops-" + name} {
 		if status, _, err := s.get(ctx, host); err != nil || status != http.StatusOK {

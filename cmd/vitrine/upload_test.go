@@ -65,7 +65,7 @@ func TestSoakUpload(t *testing.T) {
 // uploadAndKill holds that what got its 202 is in the store when serve is killed amid a crowd of webhooks, and that serve digests the crowd without
 // falling over it.
 func uploadAndKill(t *testing.T, u *upload) {
-	w := newWorld(t, "VITRINE_SUBNETS=10.213.0.0/16")
+	w := newWorld(t, "VITRINE_SUBNETS=10.213.0.0/16", "VITRINE_REPOS=crowd-*/*,"+sample.Repository)
 	u.record(w)
 	github := slowGithub(w)
 	w.start()

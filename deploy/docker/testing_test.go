@@ -283,7 +283,21 @@ func (b *bench) up(d deployments.Deployment, stack deploy.Stack) map[string]depl
 // fails brings the stack up and returns the Fault that has to come of it.
 func (b *bench) fails(d deployments.Deployment, stack deploy.Stack) *deployments.Fault {
 	b.t.Helper()
-	_, err := b.Up(b.t.Context(), d, b.plan(d, stack), b.progress)
+	plan, err := deploy.ParsePlan(b.plan(d, stack).JSON)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for i := range plan.Containers {
+		// A busy engine tells of an exit when it gets to it.
+		if c := &plan.Containers[i].Check; c.Kind == deploy.CheckRunning {
+			c.Settle *= 10
+		}
+	}
+	encoded, err := json.Marshal(plan)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_, err = b.Up(b.t.Context(), d, deployments.Plan{JSON: encoded}, b.progress)
 	fault := deployments.FaultOf(err)
 	if fault == nil {
 		b.t.Fatalf("got error %v, want a Fault", err)
