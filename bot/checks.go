@@ -11,7 +11,7 @@ import (
 	"vitrine/bot/internal/show"
 )
 
-// annotationsAtOnce is how many annotations GitHub takes in one request.
+// annotationsAtOnce is how many annotations GitHub takes in one request. It adds them to those that the check run has (docs.github.com, "Update a check run").
 const annotationsAtOnce = 50
 
 // bringChecks brings the check runs of the environment's commits to what the view says.
@@ -38,10 +38,12 @@ func (b *Bot) bringChecks(ctx context.Context, v show.View, n *notes) error {
 	}
 	for _, c := range checks {
 		note, err := r.bringCheck(ctx, c, n.Checks[c.SHA], v.Environment.Origin.Key())
+		if note.ID != 0 {
+			n.Checks[c.SHA] = note
+		}
 		if err != nil {
 			return err
 		}
-		n.Checks[c.SHA] = note
 		if ended := note.Conclusion != "" && note.Conclusion != show.ActionRequired; ended && c.SHA != v.Environment.Source().SHA {
 			delete(n.Checks, c.SHA) // nothing more is to be said of it
 		}
@@ -49,35 +51,37 @@ func (b *Bot) bringChecks(ctx context.Context, v show.View, n *notes) error {
 	return nil
 }
 
-// bringCheck brings a commit's check run to what it is to say and returns what that is. known is what it said before, the zero note for nothing; about is the
-// origin's key, by which a button's press finds it. Before one is made it is looked for: GitHub may have taken one and its answer been lost. One that has
-// ended does not go on: another one takes its place.
-func (r repository) bringCheck(ctx context.Context, c show.Check, known checkNote, about string) (checkNote, error) {
+// bringCheck brings a commit's check run to what it is to say and returns what it says then, also where an error kept it from saying all. note is what it
+// said before, the zero note for nothing; about is the origin's key, by which a button's press finds it. Before one is made it is looked for: GitHub may have
+// taken one and its answer been lost. One that has ended does not go on: another one takes its place.
+func (r repository) bringCheck(ctx context.Context, c show.Check, note checkNote, about string) (checkNote, error) {
 	shown := fingerprint(c)
-	if known.ID != 0 && known.Shown == shown {
-		return known, nil
-	}
-	if known.ID == 0 {
+	if note.ID == 0 {
 		var err error
-		if known, err = r.findCheck(ctx, c.SHA, about); err != nil {
-			return known, err
-		}
-	}
-	if known.ID == 0 || known.Conclusion != "" && c.Conclusion == "" {
-		id, err := r.createCheck(ctx, c, about)
-		if err != nil {
-			return known, err
-		}
-		known.ID = id
-	} else if err := r.updateCheck(ctx, known.ID, c); err != nil {
-		return known, err
-	}
-	note := checkNote{ID: known.ID, Conclusion: c.Conclusion, Shown: shown}
-	for begin := annotationsAtOnce; begin < len(c.Annotations); begin += annotationsAtOnce {
-		more := c
-		more.Annotations = c.Annotations[begin:min(begin+annotationsAtOnce, len(c.Annotations))]
-		if err := r.updateCheck(ctx, note.ID, more); err != nil {
+		if note, err = r.findCheck(ctx, c.SHA, about); err != nil {
 			return note, err
+		}
+	}
+	if note.Conclusion != "" && c.Conclusion == "" {
+		note = checkNote{}
+	}
+	all := c.Annotations
+	for note.Shown != shown {
+		begin := min(note.Annotated, len(all))
+		c.Annotations = all[begin:min(begin+annotationsAtOnce, len(all))]
+		var err error
+		if note.ID == 0 {
+			note.ID, err = r.createCheck(ctx, c, about)
+		} else {
+			err = r.updateCheck(ctx, note.ID, c)
+		}
+		if err != nil {
+			note.Shown = ""
+			return note, err
+		}
+		note.Conclusion, note.Annotated = c.Conclusion, note.Annotated+len(c.Annotations)
+		if note.Annotated >= len(all) {
+			note.Shown = shown
 		}
 	}
 	return note, nil
@@ -93,7 +97,7 @@ func (r repository) findCheck(ctx context.Context, sha, about string) (checkNote
 	}
 	for _, run := range found.CheckRuns {
 		if run.GetExternalID() == about {
-			return checkNote{ID: run.GetID(), Conclusion: run.GetConclusion()}, nil
+			return checkNote{ID: run.GetID(), Conclusion: run.GetConclusion(), Annotated: run.GetOutput().GetAnnotationsCount()}, nil
 		}
 	}
 	return checkNote{}, nil
@@ -117,7 +121,7 @@ func (r repository) updateCheck(ctx context.Context, id int64, c show.Check) err
 
 func outputOf(c show.Check) *github.CheckRunOutput {
 	output := &github.CheckRunOutput{Title: github.String(c.Title), Summary: github.String(c.Summary), Text: optional(c.Text)}
-	for _, a := range c.Annotations[:min(len(c.Annotations), annotationsAtOnce)] {
+	for _, a := range c.Annotations {
 		output.Annotations = append(output.Annotations, &github.CheckRunAnnotation{
 			Path: github.String(a.Path), StartLine: github.Int(a.Line), EndLine: github.Int(a.Line), AnnotationLevel: github.String("failure"),
 			Title: optional(a.Title), Message: github.String(a.Message),

@@ -25,7 +25,9 @@ type notes struct {
 type checkNote struct {
 	ID         int64  `json:"id"`
 	Conclusion string `json:"conclusion,omitempty"` // empty while it has none
-	Shown      string `json:"shown"`                // a hash of all that it says
+	Shown      string `json:"shown,omitempty"`      // a hash of all that it says; empty where it lacks some of it
+	// Annotated is how many of its annotations GitHub has. What is sent is added to them.
+	Annotated int `json:"annotated,omitempty"`
 }
 
 // A deploymentNote is what GitHub has of one of an environment's deployments.

@@ -96,7 +96,7 @@ func newWorld(t *testing.T, permissions map[string]string) *world {
 	t.Helper()
 	w := &world{t: t, states: states{}, requests: &requestLog{}}
 	if permissions == nil {
-		permissions = map[string]string{"contents": "read", "pull_requests": "write", "issues": "read", "checks": "write"}
+		permissions = map[string]string{"contents": "read", "pull_requests": "write", "issues": "read", "checks": "write", "deployments": "write"}
 	}
 	key, err := testKey()
 	if err != nil {

@@ -314,8 +314,13 @@ func soonest(a, b time.Time) time.Time {
 	return a
 }
 
-// expire asks for the end of what has outlived its time.
+// expire asks for the end of what has outlived its time, and warns of what soon will have.
 func (c *Controller) expire(ctx context.Context) {
+	if warned, err := c.Store.Warn(ctx, c.Now()); err != nil {
+		c.Log.Error("warn of what expires soon", "error", err)
+	} else if warned > 0 {
+		c.poke()
+	}
 	expired, err := c.Store.Expired(ctx, c.Now())
 	if err != nil {
 		c.Log.Error("look for expired environments", "error", err)

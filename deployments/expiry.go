@@ -2,6 +2,9 @@ package deployments
 
 import "time"
 
+// WarningTime is how long before its end people are told that an environment expires.
+const WarningTime = 24 * time.Hour
+
 // A Lifetime is how long environments stay.
 type Lifetime struct {
 	TTL time.Duration // after a push or a command

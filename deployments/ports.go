@@ -71,6 +71,8 @@ type Attempts interface {
 	// Retime gives the environment a time to live of its own, 0 for the server's, and moves its expiry by the difference. What is above the server's
 	// ceiling is cut to it, and an Event says so when it becomes so.
 	Retime(ctx context.Context, environment int64, ttl time.Duration) error
+	// Warn has each environment reported whose end is at most WarningTime away, once for each end, and returns how many these are.
+	Warn(ctx context.Context, now time.Time) (int64, error)
 	// Claim begins an attempt at the environment's present generation: a Deployment in phase Queued with a subnet of its own, a /27 of the pool
 	// that neither another deployment has nor anything of occupied overlaps.
 	Claim(ctx context.Context, environment int64, pool netip.Prefix, occupied []netip.Prefix) (Deployment, error)

@@ -169,6 +169,25 @@ func TestARecordThatTheProxyLostIsWrittenAgain(t *testing.T) {
 	})
 }
 
+// A day before its end an environment is reported once more, so that people can be warned.
+func TestWarned(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.pushed(1, 1)
+		h.settled()
+		h.pass(time.Until(h.env(1).Expires) - deployments.WarningTime - time.Second)
+		before := len(h.reports)
+		h.pass(expireEvery + 2*time.Second)
+		if n := len(h.reports) - before; n != 1 {
+			t.Errorf("reported %d times, want once", n)
+		}
+		h.pass(10 * expireEvery)
+		if n := len(h.reports) - before; n != 1 {
+			t.Errorf("reported %d times in all, want once", n)
+		}
+		h.wantLive(1, 1)
+	})
+}
+
 func TestExpired(t *testing.T) {
 	inHouse(t, func(h *house) {
 		h.pushed(1, 1)

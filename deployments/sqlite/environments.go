@@ -116,6 +116,20 @@ func (s *Store) Expired(ctx context.Context, now time.Time) (list []deployments.
 	return list, nil
 }
 
+// Warn implements [deployments.Attempts].
+func (s *Store) Warn(ctx context.Context, now time.Time) (warned int64, err error) {
+	const update = `UPDATE environments SET change = change + 1, warned = expires_at
+		WHERE intent = 'up' AND live IS NOT NULL AND NOT pinned AND expires_at > ? AND expires_at <= ? AND warned <> expires_at`
+	err = s.update(ctx, func(t *tx) error {
+		warned, err = t.change(ctx, update, at(now), at(now.Add(deployments.WarningTime)))
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("note whose end is near: %w", err)
+	}
+	return warned, nil
+}
+
 // Events implements [deployments.Environments].
 func (s *Store) Events(ctx context.Context, origin string) (list []deployments.Event, err error) {
 	scan := func(row row) (e deployments.Event, err error) {

@@ -175,6 +175,49 @@ func TestUnsettledInTheOrderOfWaiting(t *testing.T) {
 	}
 }
 
+// An end is warned of once; one that moved is another one.
+func TestWarn(t *testing.T) {
+	f := newFixture(t)
+	f.up(pull(1), commit(1, "login"))
+	f.up(tracked("main"), commit(2, "main"))
+	f.up(pull(2), commit(3, "other"))
+	f.down(pull(2))
+	f.accept(push(pull(3), commit(4, "not live yet")))
+	f.up(pull(4), commit(5, "pinned"))
+	pin := true
+	f.accept(deployments.Want{Origin: pull(4), Pin: &pin})
+	reported := func(want ...string) {
+		t.Helper()
+		var names []string
+		for _, r := range f.reports() {
+			names = append(names, r.Environment.Name)
+		}
+		f.reportAll()
+		if diff := cmp.Diff(want, names); diff != "" {
+			t.Errorf("reported (-want +got):\n%s", diff)
+		}
+	}
+	f.reportAll()
+	end := start.Add(lifetime.TTL)
+	warn := func(now time.Time, want int64) {
+		t.Helper()
+		if got := must(f.Warn(t.Context(), now)); got != want {
+			t.Errorf("warned of %d ends at %s, want %d", got, now, want)
+		}
+	}
+	warn(end.Add(-deployments.WarningTime-time.Nanosecond), 0)
+	reported()
+	warn(end.Add(-deployments.WarningTime), 1)
+	reported("shop-pr-1")
+	warn(end.Add(-time.Hour), 0)
+	f.accept(deployments.Want{Origin: pull(1), Extend: time.Hour})
+	reported("shop-pr-1")
+	warn(end.Add(-time.Hour), 1)
+	reported("shop-pr-1")
+	warn(end.Add(time.Hour), 0)
+	reported()
+}
+
 func TestExpired(t *testing.T) {
 	f := newFixture(t)
 	f.up(pull(1), commit(1, "login"))

@@ -194,7 +194,7 @@ func (v View) cause() string {
 // expiresSoon reports whether an environment that has been served for a while has a day left at most.
 func (v View) expiresSoon() bool {
 	e := v.Environment
-	warned := e.Expires.Add(-24 * time.Hour)
+	warned := e.Expires.Add(-deployments.WarningTime)
 	return !e.Expires.IsZero() && !e.Pinned && v.Live != nil && v.Live.LiveAt.Before(warned) && !v.Now.Before(warned) && v.Now.Before(e.Expires)
 }
 
