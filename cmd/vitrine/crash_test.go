@@ -46,12 +46,12 @@ func clearing() crash {
 // Killed at any moment of a deploy and started again, serve goes live without a new event, and leaves one set of containers.
 func TestKilledWhileDeploying(t *testing.T) {
 	t.Parallel() // it waits for starts most of the time
-	killedAt(t, in("queued"), in("fetching"), in("building"), in("starting"), in("ready"))
+	killedAt(t, in("building"), in("ready"))
 }
 
 func TestSoakKilledWhileDeploying(t *testing.T) {
 	t.Parallel() // it waits for most of its time
-	killedAt(t, later("building", 300*time.Millisecond), later("starting", 300*time.Millisecond), later("starting", time.Second),
+	killedAt(t, in("queued"), in("fetching"), later("building", 300*time.Millisecond), in("starting"), later("starting", time.Second),
 		later("ready", 500*time.Millisecond), clearing())
 }
 

@@ -106,7 +106,7 @@ func quotedYAML(s string) string {
 // Sixty changes within ten seconds make at most five edits of the comment, which ends as it should.
 func TestFewEdits(t *testing.T) {
 	t.Parallel() // it waits for most of its time
-	w := openInputs(t)
+	w := openInputs(t, "VITRINE_TTL_MAX=2400h")
 	var edits atomic.Int32
 	w.github.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/issues/comments/") {
@@ -114,29 +114,27 @@ func TestFewEdits(t *testing.T) {
 		}
 		return false
 	})
-	files := func(i int) map[string]string {
-		return map[string]string{"Dockerfile": sampleDockerfile(w.base), "web/index.html": fmt.Sprintf("<h1>%d</h1>", i)}
-	}
-	number := w.propose("busy", files(0))
+	number := w.propose("busy", map[string]string{"Dockerfile": sampleDockerfile(w.base), "web/index.html": "<h1>1</h1>"})
 	w.eventually("it is ready", func() bool { return strings.Contains(w.said(number), "### Preview: ready") })
-	before := edits.Load()
-	began := time.Now()
-	pushes := time.NewTicker(time.Second / 6)
-	defer pushes.Stop()
-	for i := range 60 {
-		<-pushes.C
-		w.commit("busy", files(i+1))
+	w.settled()
+	expires := func() time.Time { return time.Unix(0, query[int64](w, `SELECT expires_at FROM environments`)).UTC() }
+	end := expires().AddDate(0, 0, 60)
+	before, began := edits.Load(), time.Now()
+	commands := time.NewTicker(time.Second / 6)
+	defer commands.Stop()
+	for range 60 {
+		<-commands.C
+		_, err := w.github.Comment(inputs, number, sample.Developer, "/extend 1d")
+		w.must(err)
 	}
-	within := edits.Load() - before
+	within, took := edits.Load()-before, time.Since(began)
+	t.Logf("%d edits within %s, in which the end moved to %s", within, took.Round(time.Second/10), expires())
 	// However slow the machine is, the bound is one in three seconds and one at the beginning.
-	if most := int32(time.Since(began)/(3*time.Second)) + 2; within > most || within == 0 {
-		t.Errorf("%d edits within %s, at most %d are meant", within, time.Since(began).Round(time.Second/10), most)
+	if most := int32(took/(3*time.Second)) + 2; within > most || within < 2 {
+		t.Errorf("%d edits within %s, at most %d are meant", within, took, most)
 	}
-	last := w.headOf(number)
-	w.eventually("the comment ends at the last commit", func() bool {
-		return strings.Contains(w.said(number), "### Preview: ready") && strings.Contains(w.said(number), last[:7])
-	})
-	w.checkedIn(inputs, last, "success")
+	w.eventually("all were done", func() bool { return expires().Equal(end) })
+	w.eventually("the comment ends with the last end", func() bool { return strings.Contains(w.said(number), "Until "+end.Format("2 Jan")) })
 }
 
 // The comment that somebody deletes is written anew at the next change, once.
