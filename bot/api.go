@@ -98,7 +98,7 @@ func (r repository) file(ctx context.Context, path, ref string) (content []byte,
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, r.wrap(ctx, err, "read %s", path)
+		return nil, false, r.unreadable(r.wrap(ctx, err, "read %s", path))
 	}
 	if file.GetType() != "file" || file.GetEncoding() != "base64" { // GitHub leaves out what is larger than 1 MiB
 		return nil, true, &deployments.Fault{Kind: deployments.FaultConfig, Where: path, Reason: "This is no file, or too large to be read."}

@@ -56,6 +56,8 @@ type Config struct {
 	// PreviewURL returns the address of the preview whose host has the label given ("shop-pr-42").
 	PreviewURL func(label string) string
 	States     Environments
+	// Permissions are what the App should be permitted, with the level of each, "read" or "write". What an installation lacks of them is logged.
+	Permissions map[string]string
 	// Serves says which repositories, by "owner/name", are served; nil stands for those of the App's owner, whom GitHub is asked for.
 	Serves func(repo string) bool
 	// Logs hands on what services print and printed, for /logs, with what is secret masked; see [deployments.Runtime]. It may be called side by side. Where it
@@ -157,8 +159,9 @@ func (b *Bot) lose(output, repo string, err error) {
 	known := b.lost[key]
 	b.lost[key] = true
 	b.mu.Unlock()
-	if !known {
-		b.config.Log.Warn("GitHub does not take this from the App: a permission is missing, or the place is gone; said once",
+	owner, _, _ := strings.Cut(repo, "/")
+	if !known && !(unpermitted(err) && b.apps.told(owner)) {
+		b.config.Log.Warn("GitHub refuses the App this: a permission is missing, or the place is gone; said once",
 			"output", output, "repo", repo, "error", err)
 	}
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // config returns the configuration at a branch or a commit, of the default branch for "". It is the zero Config where there is none. One that cannot be
-// read is a Fault.
+// read is a Fault, errUnreadable where that is for want of a permission.
 func (r repository) config(ctx context.Context, ref string) (repoconfig.Config, error) {
 	content, there, err := r.file(ctx, repoconfig.FileName, ref)
 	if err != nil || !there {
@@ -33,17 +33,17 @@ func (r repository) config(ctx context.Context, ref string) (repoconfig.Config, 
 	return config, nil
 }
 
-// message returns a commit's message. Of what the commit changes, which GitHub adds, no more than one file is asked for.
+// message returns a commit's message; errUnreadable where the App may not read it. Of what the commit changes, which GitHub adds, no more than one file is asked for.
 func (r repository) message(ctx context.Context, sha string) (string, error) {
 	commit, _, err := r.gh.Repositories.GetCommit(ctx, r.owner, r.name, sha, &github.ListOptions{PerPage: 1})
-	return commit.GetCommit().GetMessage(), r.wrap(ctx, absent(err), "read commit %s", sha)
+	return commit.GetCommit().GetMessage(), r.unreadable(r.wrap(ctx, absent(err), "read commit %s", sha))
 }
 
-// root returns the names of the files in the root of a commit, and whether these are all.
+// root returns the names of the files in the root of a commit, and whether these are all; errUnreadable where the App may not read them.
 func (r repository) root(ctx context.Context, sha string) (names []string, whole bool, err error) {
 	_, entries, _, err := r.gh.Repositories.GetContents(ctx, r.owner, r.name, "", &github.RepositoryContentGetOptions{Ref: sha})
 	if err != nil {
-		return nil, false, r.wrap(ctx, absent(err), "list the files at %s", sha)
+		return nil, false, r.unreadable(r.wrap(ctx, absent(err), "list the files at %s", sha))
 	}
 	for _, e := range entries {
 		if e.GetType() == "file" || e.GetType() == "symlink" {

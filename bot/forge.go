@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/go-github/v60/github"
 
@@ -135,6 +136,9 @@ func (b *Bot) Remote(ctx context.Context, repo string) (deployments.Remote, erro
 	ctx, cancel := within(ctx, b.config.callTime)
 	defer cancel()
 	token, err := b.apps.gitToken(ctx, repo)
+	if refusal := (*tokenRefusal)(nil); errors.As(err, &refusal) && strings.Contains(refusal.reason, "permissions requested are not granted") {
+		return deployments.Remote{}, errUnreadable
+	}
 	if err != nil {
 		return deployments.Remote{}, fmt.Errorf("prepare to fetch %s: %w", repo, err)
 	}

@@ -31,10 +31,11 @@ type installations struct {
 	clients map[int64]*github.Client // by installation
 	lines   map[int64]*line.Line     // the same; a new client has the old line
 	git     map[string]*tokenSource  // by the repository's name in lower case
+	lacking map[string][]string      // what was logged that an installation lacks, by its account's login in lower case
 }
 
 func newInstallations(c Config) (*installations, error) {
-	in := &installations{config: c, repos: map[string]int64{}, clients: map[int64]*github.Client{}, lines: map[int64]*line.Line{}, git: map[string]*tokenSource{}}
+	in := &installations{config: c, repos: map[string]int64{}, clients: map[int64]*github.Client{}, lines: map[int64]*line.Line{}, git: map[string]*tokenSource{}, lacking: map[string][]string{}}
 	trunk, err := line.New(line.Config{Transport: c.Transport, AnswerTime: c.answerTime, WritePause: c.writePause, Now: c.Now, Log: c.Log})
 	if err != nil {
 		return nil, err

@@ -121,7 +121,7 @@ func (in *installations) repositories(ctx context.Context) (repos []*github.Repo
 				continue
 			}
 			of, err := in.repositoriesOf(ctx, i.GetID())
-			repos, errs = slices.Concat(repos, of), append(errs, err)
+			repos, errs = slices.Concat(repos, of), append(errs, err, in.tellLacking(i))
 		}
 		if answer.NextPage == 0 {
 			return repos, errors.Join(errs...)

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func (r repository) skipped(ctx context.Context, pull *github.PullRequest, head 
 	if err == nil && !there {
 		found = rule{deployments.SkipNothing, true}
 	}
-	return found, err
+	return found, unlessUnreadable(err)
 }
 
 // ruleOf returns the first rule of the repository that the pull request breaks, a binding one before the others. It asks for no more than it needs.
@@ -58,11 +59,11 @@ func (r repository) ruleOf(ctx context.Context, pull *github.PullRequest, head d
 	asking, inside := errgroup.WithContext(ctx)
 	asking.Go(func() (err error) {
 		rules, err = r.pullRequestRules(inside, pull, head)
-		return err
+		return unlessUnreadable(err)
 	})
 	asking.Go(func() (err error) {
 		skips, err = r.messageSkips(inside, head.SHA)
-		return err
+		return unlessUnreadable(err)
 	})
 	if err := asking.Wait(); err != nil {
 		return rule{}, err
@@ -107,7 +108,7 @@ func (r repository) pullRequestRules(ctx context.Context, pull *github.PullReque
 
 func (r repository) rulesAt(ctx context.Context, ref string) (repoconfig.PullRequests, error) {
 	config, err := r.config(ctx, ref)
-	if deployments.FaultOf(err) != nil {
+	if deployments.FaultOf(err) != nil && !errors.Is(err, errUnreadable) {
 		return repoconfig.PullRequests{}, nil
 	}
 	return config.PullRequests, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/go-github/v60/github"
@@ -83,6 +84,34 @@ func accepted(err error) bool {
 func gone(err error) bool {
 	s := statusOf(err)
 	return s == http.StatusNotFound || s == http.StatusGone
+}
+
+// errUnreadable says that the App may not read what is in a repository.
+var errUnreadable error = &deployments.Fault{
+	Kind:   deployments.FaultFetch,
+	Reason: "The App may not read the files of this repository: its installation lacks the permission `contents: read`. Whoever administers it can grant that.",
+}
+
+// unreadable makes errUnreadable of GitHub's answer that the App lacks the permission to read files and commits, and says so in the log.
+func (r repository) unreadable(err error) error {
+	if !unpermitted(err) {
+		return err
+	}
+	r.bot.lose("the files", r.String(), err)
+	return errUnreadable
+}
+
+// unpermitted reports whether GitHub answers that the App lacks a permission.
+func unpermitted(err error) bool {
+	return statusOf(err) == http.StatusForbidden && strings.Contains(err.Error(), "Resource not accessible by integration")
+}
+
+// unlessUnreadable leaves it to the fetch to say that files cannot be read.
+func unlessUnreadable(err error) error {
+	if errors.Is(err, errUnreadable) {
+		return nil
+	}
+	return err
 }
 
 // forbidden reports whether trying again is useless: the App lacks the permission, is not installed or suspended, or the place is gone or locked.

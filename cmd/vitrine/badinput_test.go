@@ -24,10 +24,16 @@ func sampleDockerfile(base string) string {
 
 // openInputs makes the repository and starts a serve that builds several pull requests side by side. extra are further VITRINE_ variables.
 func openInputs(t *testing.T, extra ...string) *world {
+	w := newInputs(t, extra...)
+	w.start()
+	return w
+}
+
+// newInputs is openInputs before serve is started.
+func newInputs(t *testing.T, extra ...string) *world {
 	w := newWorld(t, append(extra, "VITRINE_BUILDS=4")...)
 	w.must(w.github.CreateRepository(t.Context(), inputs, false, map[string]string{"README.md": "# Inputs\n"}))
 	w.must(w.github.SetPermission(inputs, sample.Developer, "write"))
-	w.start()
 	return w
 }
 

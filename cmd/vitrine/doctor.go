@@ -135,17 +135,26 @@ func (c *doctorCommand) github(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s does not take the App's number and key: %w", c.GithubAPIURL, err)
 	}
-	var manifest struct {
-		Permissions map[string]string `yaml:"default_permissions"`
+	permissions, err := appPermissions()
+	if err != nil {
+		return "", err
 	}
-	if err := yaml.Unmarshal(vitrine.AppManifest, &manifest); err != nil {
-		return "", fmt.Errorf("read app.yml: %w", err)
-	}
-	lacking, err := forge.Lacking(ctx, manifest.Permissions)
+	lacking, err := forge.Lacking(ctx, permissions)
 	if err == nil && len(lacking) > 0 {
 		err = errors.New(strings.Join(lacking, "; "))
 	}
 	return "is " + login + " at " + c.GithubAPIURL, err
+}
+
+// appPermissions returns what app.yml asks for, with the level of each permission.
+func appPermissions() (map[string]string, error) {
+	var manifest struct {
+		Permissions map[string]string `yaml:"default_permissions"`
+	}
+	if err := yaml.Unmarshal(vitrine.AppManifest, &manifest); err != nil {
+		return nil, fmt.Errorf("read app.yml: %w", err)
+	}
+	return manifest.Permissions, nil
 }
 
 // noStates stands for records that nobody asks for.

@@ -179,13 +179,56 @@ func TestPermissionMissing(t *testing.T) {
 			if comment == (missing == "pull_requests") || check == (missing == "checks") || deployment == (missing == "deployments") {
 				t.Errorf("comment %v, check %v, deployment %v", comment, check, deployment)
 			}
-			if n := strings.Count(w.log(), "GitHub does not take this from the App"); n != 1 {
+			if n := w.toldOfPermissions(); n != 1 {
 				t.Errorf("the log says %d times that something is missing", n)
 			}
 			if out := w.doctor(); !strings.Contains(out, "the installation on acme lacks "+missing+": write") {
 				t.Errorf("doctor does not name it:\n%s", out)
 			}
 		})
+	}
+}
+
+// Without the permission to read files nothing can be deployed, and people are told so; once it is granted, /deploy does.
+func TestFilesCannotBeRead(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	w := openInputs(t)
+	w.must(w.github.SetAppPermission("contents", ""))
+	number := w.propose("x", map[string]string{"Dockerfile": sampleDockerfile(w.base), "web/index.html": "<h1>1</h1>"})
+	sha := w.headOf(number)
+	check := w.checkedIn(inputs, sha, "failure")
+	if want := "contents: read"; !strings.Contains(check.Summary, want) {
+		t.Errorf("the check does not say that the App lacks %s:\n%s", want, check.Summary)
+	}
+	w.eventually("the comment says so", func() bool { return strings.Contains(w.said(number), "contents: read") })
+	if n := w.toldOfPermissions(); n != 1 {
+		t.Errorf("the log says %d times that something is missing", n)
+	}
+	if out := w.doctor(); !strings.Contains(out, "the installation on acme lacks contents: read") {
+		t.Errorf("doctor does not name it:\n%s", out)
+	}
+	w.must(w.github.SetAppPermission("contents", "read"))
+	_, err := w.github.Comment(inputs, number, sample.Developer, "/deploy")
+	w.must(err)
+	w.checkedIn(inputs, sha, "success")
+}
+
+// What an installation lacks is logged at the start, where nothing else would tell: without issues no comment arrives.
+func TestCommentsCannotBeRead(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	w := newInputs(t)
+	w.must(w.github.SetAppPermission("issues", ""))
+	w.start()
+	const lacks = "the installation on acme lacks issues: read"
+	w.eventually("the log says so", func() bool { return strings.Contains(w.log(), lacks) })
+	number := w.propose("x", map[string]string{"Dockerfile": sampleDockerfile(w.base), "web/index.html": "<h1>1</h1>"})
+	w.checkedIn(inputs, w.headOf(number), "success")
+	w.eventually("the comment is there", func() bool { return strings.Contains(w.said(number), "### Preview: ready") })
+	if n := strings.Count(w.log(), lacks); n != 1 {
+		t.Errorf("the log says it %d times", n)
+	}
+	if out := w.doctor(); !strings.Contains(out, lacks) {
+		t.Errorf("doctor does not name it:\n%s", out)
 	}
 }
 
@@ -239,6 +282,12 @@ func (w *world) log() string {
 	text, err := os.ReadFile(w.logs)
 	w.must(err)
 	return string(text)
+}
+
+// toldOfPermissions returns how many lines of the log say that the App may not do something: at a comparison, or when it was refused.
+func (w *world) toldOfPermissions() int {
+	text := w.log()
+	return strings.Count(text, "the App may not do all that it should") + strings.Count(text, "GitHub refuses the App this")
 }
 
 // doctor returns what vitrine doctor prints, whatever it finds.

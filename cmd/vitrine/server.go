@@ -136,10 +136,14 @@ func (s *server) openEngine(ctx context.Context) error {
 
 // openControl makes the bot, the controller that drives everything, and the handler for both kinds of host.
 func (s *server) openControl(key []byte) error {
+	permissions, err := appPermissions()
+	if err != nil {
+		return err
+	}
 	forge, err := bot.New(bot.Config{
 		AppID: s.GithubAppID, PrivateKey: key, WebhookSecret: s.GithubWebhookSecret, URL: s.GithubURL, APIURL: s.GithubAPIURL,
 		Transport: loopback.Transport(), TTL: s.TTL, MaxTTL: s.TTLMax, PreviewURL: s.previewLink(s.port()), States: s.store,
-		Serves: s.Repos.serves(), Logs: s.runtime.Logs, Log: s.log,
+		Permissions: permissions, Serves: s.Repos.serves(), Logs: s.runtime.Logs, Log: s.log,
 	})
 	if err != nil {
 		return err
