@@ -73,7 +73,7 @@ func (b *Builder) buildOne(
 	}
 	made := err != nil
 	image.References = []string{byCommit}
-	s := newSteps(build.Service, log, req.Progress)
+	s := newSteps(build.Service, req.Mask, log, req.Progress)
 	image.ID, err = b.solve(ctx, from, build, r, b.onEngine(byCommit), s)
 	if err != nil {
 		return image, made, err

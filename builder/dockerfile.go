@@ -174,7 +174,7 @@ func (r *recipe) pathFault(name, what string, err error) error {
 }
 
 func (r *recipe) parseFault(err error) error {
-	f := buildFault("the Dockerfile cannot be read: " + lastOf(err))
+	f := buildFault("the Dockerfile cannot be read: " + lastOf(err, nil))
 	f.Where = r.name
 	if line := r.lineOf(err); line > 0 {
 		f.Where = fmt.Sprintf("%s:%d", r.name, line)

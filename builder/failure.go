@@ -72,9 +72,9 @@ func (r *recipe) failure(refused, err error, s *steps, lines map[digest.Digest]i
 		f.Reason = fmt.Sprintf("`%s` exited %s after %s", command, code, failed.took())
 		f.Excerpt = failed.tail
 	case command != "":
-		f.Reason = fmt.Sprintf("`%s` failed: %s", command, lastOf(err))
+		f.Reason = fmt.Sprintf("`%s` failed: %s", command, lastOf(err, s.mask))
 	default:
-		f.Reason = "the build failed: " + lastOf(err)
+		f.Reason = "the build failed: " + lastOf(err, s.mask)
 	}
 	return f
 }
@@ -191,12 +191,12 @@ func firstLine(ranges []*pb.Range) int {
 	return 0
 }
 
-// lastOf returns the end of an error's message, from the first part that is not about BuildKit's insides.
-func lastOf(err error) string {
+// lastOf returns the end of an error's message, masked, from the first part that is not about BuildKit's insides.
+func lastOf(err error, mask *deployments.Mask) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	parts := strings.Split(text, ": ")
 	for len(parts) > 1 && internals.MatchString(parts[0]) {
 		parts = parts[1:]
 	}
-	return cleaned(strings.Join(parts, ": "))
+	return cleaned(mask.String(strings.Join(parts, ": ")))
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
+
+	"vitrine/deployments"
 )
 
 const (
@@ -28,6 +30,7 @@ var controls = regexp.MustCompile(`\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(
 // steps follow one build from what BuildKit reports of it. One goroutine at a time uses it.
 type steps struct {
 	service  string
+	mask     *deployments.Mask
 	log      io.Writer
 	progress func(service, status string)
 	vertexes map[digest.Digest]*vertex
@@ -41,12 +44,13 @@ type vertex struct {
 	command string // of a step: "RUN"; empty for BuildKit's own operations
 	began   bool   // the log says so
 	ended   bool
-	partial []byte   // output after the last newline
-	tail    []string // the last lines of output
+	out     io.WriteCloser // takes the output, and passes it on masked, so that no cut leaves the half of a secret
+	partial []byte         // output after the last newline
+	tail    []string       // the last lines of output
 }
 
-func newSteps(service string, log io.Writer, progress func(service, status string)) *steps {
-	return &steps{service: service, log: log, progress: progress, vertexes: map[digest.Digest]*vertex{}}
+func newSteps(service string, mask *deployments.Mask, log io.Writer, progress func(service, status string)) *steps {
+	return &steps{service: service, mask: mask, log: log, progress: progress, vertexes: map[digest.Digest]*vertex{}}
 }
 
 // follow takes reports until there are no more.
@@ -64,6 +68,8 @@ func (s *steps) follow(reports <-chan *client.SolveStatus) {
 		s.show()
 	}
 	for _, v := range s.order {
+		// It passes on to a printer, which takes everything.
+		_ = v.out.Close()
 		if len(v.partial) > 0 {
 			s.line(v, v.partial)
 		}
@@ -104,6 +110,7 @@ func (s *steps) known(d digest.Digest) *vertex {
 	v := s.vertexes[d]
 	if v == nil {
 		v = &vertex{}
+		v.out = s.mask.Writer(&printer{s, v})
 		s.vertexes[d] = v
 		s.order = append(s.order, v)
 	}
@@ -127,12 +134,24 @@ func (v *vertex) took() string {
 }
 
 func (s *steps) output(l *client.VertexLog) {
-	v := s.known(l.Vertex)
-	v.partial = append(v.partial, l.Data...)
+	// A printer takes everything.
+	_, _ = s.known(l.Vertex).out.Write(l.Data)
+}
+
+// A printer takes the output of a vertex, masked.
+type printer struct {
+	*steps
+	of *vertex
+}
+
+// Write cuts the output into lines. It never fails.
+func (p *printer) Write(output []byte) (int, error) {
+	s, v := p.steps, p.of
+	v.partial = append(v.partial, output...)
 	for {
 		line, rest, found := strings.Cut(string(v.partial), "\n")
 		if !found && len(v.partial) < maxLine {
-			return
+			return len(output), nil
 		}
 		if !found {
 			line, rest = string(v.partial[:maxLine]), string(v.partial[maxLine:])

@@ -9,12 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
+
+	"vitrine/deployments"
 )
 
 // reported runs steps over reports and returns their log and statuses.
 func reported(reports ...*client.SolveStatus) (s *steps, log string, statuses []string) {
 	out := &strings.Builder{}
-	s = newSteps("web", out, func(service, status string) { statuses = append(statuses, service+": "+status) })
+	s = newSteps("web", nil, out, func(service, status string) { statuses = append(statuses, service+": "+status) })
 	channel := make(chan *client.SolveStatus, len(reports))
 	for _, r := range reports {
 		channel <- r
@@ -96,6 +98,30 @@ func TestStepsKeepTheEnd(t *testing.T) {
 	tail := s.failed().tail
 	if len(tail) != excerptLines || len(tail[excerptLines-1]) > maxLine || tail[0] != "line 83" {
 		t.Errorf("got %d lines from %q", len(tail), tail[0])
+	}
+}
+
+// However a line is cut, into reports by BuildKit or to its greatest length by us, no part of a secret is left at the cut.
+func TestStepsMaskBeforeTheyCut(t *testing.T) {
+	var out strings.Builder
+	s := newSteps("web", deployments.NewMask([]string{"hunter2-first"}), &out, nil)
+	reports := make(chan *client.SolveStatus, 1)
+	reports <- &client.SolveStatus{
+		Logs: []*client.VertexLog{
+			printed(stepRun, strings.Repeat("x", maxLine-4)+"hunter2-first and more\nhun"), printed(stepRun, "ter2-first\nthe end is hunter2-first"),
+		},
+		Vertexes: []*client.Vertex{operation(stepRun, "exit code: 1")},
+	}
+	close(reports)
+	s.follow(reports)
+	tail := s.failed().tail
+	if len(tail) != 3 || tail[1] != "***" || tail[2] != "the end is ***" {
+		t.Errorf("the end is %q", tail)
+	}
+	for _, part := range []string{"hun", "ter2", "first"} {
+		if strings.Contains(out.String(), part) {
+			t.Errorf("the log shows %q", part)
+		}
 	}
 }
 

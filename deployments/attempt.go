@@ -186,7 +186,7 @@ func (a *attempt) build(ctx context.Context, dir string) (*Stack, error) {
 	prepared := make(chan error, 1)
 	go func(d Deployment) { prepared <- a.Runtime.Prepare(ctx, d) }(a.d)
 	images, err := a.Builder.Build(ctx, BuildRequest{
-		Environment: a.env.Name, Source: a.d.Source, Dir: dir, Fresh: a.env.Fresh, Builds: stack.Builds, Log: masked, Progress: a.progress(ctx),
+		Environment: a.env.Name, Source: a.d.Source, Dir: dir, Fresh: a.env.Fresh, Builds: stack.Builds, Mask: a.mask, Log: masked, Progress: a.progress(ctx),
 	})
 	// The log is written as well as it goes, like every line of it.
 	_ = masked.Close()

@@ -27,6 +27,8 @@ const (
 type Mask struct {
 	whole   []string // shorter than a window
 	windows map[[window]byte]struct{}
+	heads   []string // what is not masked by itself: how they begin
+	tails   []string // and how they end
 }
 
 // NewMask returns a Mask of the secrets, nil where there is nothing to hide. Those with less than six bytes, and such lines of longer ones, are shown.
@@ -60,6 +62,8 @@ func forms(secret string) []string {
 }
 
 func (m *Mask) add(form string) {
+	part := min(len(form), window) - 1
+	m.heads, m.tails = append(m.heads, form[:part]), append(m.tails, form[len(form)-part:])
 	switch {
 	case len(form) >= window:
 		for i := range len(form) - window + 1 {
@@ -81,6 +85,40 @@ func (m *Mask) String(text string) string {
 	_, _ = io.WriteString(w, text)
 	_ = w.Close()
 	return out.String()
+}
+
+// Cut is [Mask.String] for a text whose end somebody else has cut off: what may be the beginning of a secret there is dropped.
+func (m *Mask) Cut(text string) string {
+	if m == nil {
+		return text
+	}
+	end := len(text)
+	for _, head := range m.heads {
+		for n := min(len(head), len(text)); n > len(text)-end; n-- {
+			if strings.HasSuffix(text, head[:n]) {
+				end = len(text) - n
+			}
+		}
+	}
+	out, _ := m.shown([]byte(text), 0, end, false)
+	return string(out)
+}
+
+// Rest is [Mask.String] for a text whose beginning somebody else has cut off: what may be the end of a secret there is dropped.
+func (m *Mask) Rest(text string) string {
+	if m == nil {
+		return text
+	}
+	begin := 0
+	for _, tail := range m.tails {
+		for n := min(len(tail), len(text)); n > begin; n-- {
+			if strings.HasPrefix(text, tail[len(tail)-n:]) {
+				begin = n
+			}
+		}
+	}
+	out, _ := m.shown([]byte(text), begin, len(text), false)
+	return string(out)
 }
 
 // Fault returns a copy of f that shows no secret; nil for nil.
@@ -188,21 +226,27 @@ func (w *maskWriter) pass(upTo int) error {
 	if upTo <= w.passed {
 		return nil
 	}
-	hidden := w.mask.hidden(w.text)
 	var out []byte
-	for i := w.passed; i < upTo; i++ {
-		if !hidden[i] {
-			out = append(out, w.text[i])
-		} else if !w.within {
-			out = append(out, masked...)
-		}
-		w.within = hidden[i]
-	}
+	out, w.within = w.mask.shown(w.text, w.passed, upTo, w.within)
 	kept := max(0, upTo-window+1)
 	w.text = append(w.text[:0], w.text[kept:]...)
 	w.passed = upTo - kept
 	_, err := w.to.Write(out)
 	return err
+}
+
+// shown returns what is shown of a part of the text. within says, and is said again, whether the byte before was masked.
+func (m *Mask) shown(text []byte, from, upTo int, within bool) (out []byte, last bool) {
+	hidden := m.hidden(text)
+	for i := from; i < upTo; i++ {
+		if !hidden[i] {
+			out = append(out, text[i])
+		} else if !within {
+			out = append(out, masked...)
+		}
+		within = hidden[i]
+	}
+	return out, within
 }
 
 // hidden says of each byte whether it belongs to a secret.

@@ -43,6 +43,46 @@ func TestMask(t *testing.T) {
 	}
 }
 
+func TestMaskOfWhatWasCut(t *testing.T) {
+	const long = "sk_live_51Habcdefghijklmnop"
+	for name, tt := range map[string]struct{ secret, in, cut, rest string }{
+		"the beginning of one":       {"hunter2", "is hunt", "is ", "is hunt"},
+		"the end of one":             {"hunter2", "er2 it is", "er2 it is", " it is"},
+		"a whole one at both ends":   {"hunter2", "hunter2 hunter2", "*** ***", "*** ***"},
+		"one that overlaps itself":   {"abaaba", "x abaaba", "x ***", "x ***"},
+		"the beginning of a long":    {long, "key " + long[:15], "key ", "key " + long[:15]},
+		"the end of a long":          {long, long[len(long)-15:] + " key", long[len(long)-15:] + " key", " key"},
+		"more of a long":             {long, long[9:] + " key " + long[:20], "*** key ***", "*** key ***"},
+		"all that there is":          {"hunter2", "hunt", "", "hunt"},
+		"nothing":                    {"hunter2", "", "", ""},
+		"nothing that belongs to it": {"hunter2", "it is", "it is", "it is"},
+	} {
+		m := deployments.NewMask([]string{tt.secret})
+		if got := m.Cut(tt.in); got != tt.cut {
+			t.Errorf("%s: the end of %q cut off shows %q, want %q", name, tt.in, got, tt.cut)
+		}
+		if got := m.Rest(tt.in); got != tt.rest {
+			t.Errorf("%s: the beginning of %q cut off shows %q, want %q", name, tt.in, got, tt.rest)
+		}
+	}
+}
+
+// Wherever a text is cut, neither side shows at the cut what belongs to a secret.
+func TestMaskOfAnyCut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		secret := rapid.StringMatching(`[a-z]{6,40}`).Draw(t, "secret")
+		text := "before: " + secret + " :after"
+		at := rapid.IntRange(len("before: "), len("before: "+secret)).Draw(t, "at")
+		m := deployments.NewMask([]string{secret})
+		if got := m.Cut(text[:at]); got != "before: " && got != "before: ***" {
+			t.Errorf("the beginning is %q", got)
+		}
+		if got := m.Rest(text[at:]); got != " :after" && got != "*** :after" {
+			t.Errorf("the rest is %q", got)
+		}
+	})
+}
+
 func TestMaskFault(t *testing.T) {
 	m := deployments.NewMask([]string{"hunter2"})
 	f := &deployments.Fault{Kind: deployments.FaultStart, Service: "web", Where: "x:1", Reason: "hunter2 is wrong", Excerpt: []string{"a", "got hunter2"},

@@ -254,6 +254,7 @@ type BuildRequest struct {
 	Dir         string // the checkout
 	Fresh       bool   // no cache is used, and bases are pulled anew
 	Builds      []Build
+	Mask        *Mask     // of what may be secret; whatever is cut short of the output is masked before
 	Log         io.Writer // gets the builds' output, lines of several builds mixed, each with its service
 	// Progress is called as builds move on, side by side, with "step 6 of 11".
 	Progress func(service, status string)

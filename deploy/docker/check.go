@@ -17,6 +17,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"vitrine/deploy"
+	"vitrine/deployments"
 )
 
 // How often a check is tried: at first soon again, then more seldom. A connection costs next to nothing, a process in the container does not.
@@ -43,8 +44,12 @@ func (s *start) check(ctx context.Context, svc *service) error {
 	case deploy.CheckExit:
 		err = waitFor(limited, svc.ended)
 	case deploy.CheckExec:
+		var mask *mask
+		if mask, err = s.maskOf(ctx, s.plan.Environment); err != nil {
+			return err
+		}
 		err = retry(limited, firstExecPause, lastExecPause, func(ctx context.Context) (bool, error) {
-			ok, outcome, err := s.test(ctx, svc)
+			ok, outcome, err := s.test(ctx, svc, mask.now())
 			last = cmp.Or(outcome, last)
 			return ok, err
 		})
@@ -115,15 +120,15 @@ func listens(ctx context.Context, address string) bool {
 	return true
 }
 
-// test runs the service's health check once in its container, and returns in words what came of it. An error is the engine's.
-func (s *start) test(ctx context.Context, svc *service) (ok bool, outcome string, err error) {
+// test runs the service's health check once in its container, and returns in words what came of it, masked. An error is the engine's.
+func (s *start) test(ctx context.Context, svc *service, hide *deployments.Mask) (ok bool, outcome string, err error) {
 	command := svc.Check.Test[1:]
 	if svc.Check.Test[0] == "CMD-SHELL" {
 		command = []string{"/bin/sh", "-c", strings.Join(command, " ")}
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, svc.Check.TestTimeout, errOverdue)
 	defer cancel()
-	status, output, err := s.exec(limited, svc.id, command)
+	status, output, err := s.exec(limited, svc.id, command, hide)
 	switch {
 	case ctx.Err() != nil:
 		return false, "", nil
@@ -134,14 +139,14 @@ func (s *start) test(ctx context.Context, svc *service) (ok bool, outcome string
 	case err != nil:
 		return false, fmt.Sprintf("the check cannot be run: %v", err), nil
 	case status != 0:
-		lines := readable(output, 1)
+		lines := readable(string(output), 1, hide)
 		return false, strings.TrimRight(fmt.Sprintf("the check exited with status %d: %s", status, strings.Join(lines, "")), ": "), nil
 	}
 	return true, "", nil
 }
 
-// exec runs a command in a container and returns its status and the beginning of its output. It returns when ctx is done, though the command may go on.
-func (r *Runtime) exec(ctx context.Context, id string, command []string) (status int, output []byte, err error) {
+// exec runs a command in a container and returns its status and the beginning of its output, which is masked before it is cut. It returns when ctx is done, though the command may go on.
+func (r *Runtime) exec(ctx context.Context, id string, command []string, hide *deployments.Mask) (status int, output []byte, err error) {
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, tied{}, true))
 	defer cancel()
 	made, err := r.client.ContainerExecCreate(ctx, id, container.ExecOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
@@ -156,7 +161,9 @@ func (r *Runtime) exec(ctx context.Context, id string, command []string) (status
 	stop := context.AfterFunc(ctx, stream.Close)
 	defer stop()
 	var out bounded
-	if _, err := stdcopy.StdCopy(&out, &out, stream.Reader); err != nil {
+	masked := hide.Writer(&out)
+	_, err = stdcopy.StdCopy(masked, masked, stream.Reader)
+	if err := errors.Join(err, masked.Close()); err != nil {
 		return 0, nil, errors.Join(ctx.Err(), err)
 	}
 	ended, err := r.client.ContainerExecInspect(ctx, made.ID)

@@ -364,7 +364,7 @@ func (b *bench) printed(id string) []string {
 // resolved returns the addresses of each of the names that the container finds.
 func (b *bench) resolved(id string, names []string) map[string][]string {
 	b.t.Helper()
-	status, output, err := b.exec(b.t.Context(), id, append([]string{"/bin/resolve"}, names...))
+	status, output, err := b.exec(b.t.Context(), id, append([]string{"/bin/resolve"}, names...), nil)
 	if err != nil || status != 0 {
 		b.t.Fatalf("resolve %q in %s: status %d: %s: %v", names, id, status, output, err)
 	}

@@ -1,21 +1,16 @@
 package docker
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"vitrine/deploy"
 	"vitrine/deployments"
@@ -25,7 +20,6 @@ import (
 const (
 	excerptLines = 20
 	excerptWidth = 300 // runes of a line
-	excerptBytes = 256 << 10
 )
 
 // fault returns a Fault of the service with its last lines, unless the engine goes away just now or its disk is full.
@@ -39,7 +33,7 @@ func (s *start) fault(ctx context.Context, svc *service, reason string) error {
 		return &deployments.Unavailable{Neighbour: neighbourDisk, Err: fmt.Errorf("container %s %s, and the engine's disk is full", svc.Name, reason)}
 	}
 	f := &deployments.Fault{Kind: deployments.FaultStart, Service: svc.Service, Reason: reason}
-	lines, err := s.lastLines(ctx, svc.id)
+	lines, err := s.lastLines(ctx, svc)
 	if err != nil {
 		s.log.Warn("last lines of a failed service are missing", "container", svc.Name, "error", err)
 	}
@@ -122,26 +116,29 @@ func (s *start) startError(ctx context.Context, svc *service, err error) error {
 	return fmt.Errorf("start container %s: %w", svc.Name, err)
 }
 
-// lastLines returns the end of what the container printed.
-func (r *Runtime) lastLines(ctx context.Context, id string) (lines []string, err error) {
-	stream, err := r.client.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(excerptLines)})
+// lastLines returns the end of what the service printed. What is secret of its environment is masked before a line is cut.
+func (s *start) lastLines(ctx context.Context, svc *service) ([]string, error) {
+	mask, err := s.maskOf(ctx, s.plan.Environment)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, stream.Close()) }()
-	var out bytes.Buffer
-	if _, err := stdcopy.StdCopy(&out, &out, io.LimitReader(stream, excerptBytes)); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	lines, err := s.last(ctx, newPrinter(svc.id, svc.Labels, mask), deployments.LogQuery{}, excerptLines)
+	if err != nil {
 		return nil, err
 	}
-	return readable(out.Bytes(), excerptLines), nil
+	var shown []string
+	for _, l := range lines {
+		shown = append(shown, readable(l.Text, 1, mask.now())...)
+	}
+	return shown, nil
 }
 
 // escapes matches what terminals take for colours and cursor movements (ECMA-48 §5.4, and operating system commands as xterm has them).
 var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-_])`)
 
-// readable returns the last n lines of output that are not empty, without control characters, each cut to a bearable width.
-func readable(output []byte, n int) []string {
-	text := escapes.ReplaceAllString(strings.ToValidUTF8(string(output), "?"), "")
+// readable returns the last n lines of output that are not empty, without control characters, each masked and then cut to a bearable width.
+func readable(output string, n int, hide *deployments.Mask) []string {
+	text := escapes.ReplaceAllString(strings.ToValidUTF8(hide.String(output), "?"), "")
 	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.Map(func(r rune) rune {
@@ -153,6 +150,8 @@ func readable(output []byte, n int) []string {
 			}
 			return r
 		}, line)
+		// A secret may have been hidden from the mask by what is cleared away, such as a colour.
+		line = hide.String(line)
 		if runes := []rune(line); len(runes) > excerptWidth {
 			line = string(runes[:excerptWidth]) + "..."
 		}

@@ -24,7 +24,7 @@ func TestReadable(t *testing.T) {
 		"a\u202eb":                     {"a\u202eb"},
 		"\x1b[38;5;196m\x1b[1m\x1b[0m": nil,
 	} {
-		if diff := cmp.Diff(want, readable([]byte(output), 3)); diff != "" {
+		if diff := cmp.Diff(want, readable(output, 3, nil)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", output, diff)
 		}
 	}
@@ -36,7 +36,7 @@ func FuzzReadable(f *testing.F) {
 	f.Add([]byte("\xff\x1b]0;\x1b\\"), 1)
 	f.Fuzz(func(t *testing.T, output []byte, n int) {
 		n = max(1, n%50)
-		lines := readable(output, n)
+		lines := readable(string(output), n, nil)
 		if len(lines) > n {
 			t.Fatalf("%d lines, want at most %d", len(lines), n)
 		}

@@ -56,7 +56,7 @@ func (s *start) socketTables(ctx context.Context, svc *service) []byte {
 			return tables
 		}
 	}
-	_, output, err := s.exec(ctx, svc.id, []string{"cat", "/proc/net/tcp", "/proc/net/tcp6"})
+	_, output, err := s.exec(ctx, svc.id, []string{"cat", "/proc/net/tcp", "/proc/net/tcp6"}, nil)
 	if err != nil {
 		s.log.Debug("sockets of a container cannot be listed", "container", svc.Name, "error", err)
 		return nil

@@ -31,6 +31,8 @@ type line struct {
 	text string    // as printed, but for what is masked, without the line break, cut to longestLine
 	more int       // bytes that were cut off
 	in   io.WriteCloser
+
+	pieces int // in which the engine keeps it
 }
 
 // newLine returns one without text. What is added is masked before it is cut, so that no cut leaves the half of a secret.
@@ -76,6 +78,7 @@ func readLines(stream io.Reader, mask func() *deployments.Mask, emit func(line) 
 		text, complete := bytes.CutSuffix(text, []byte("\n"))
 		l := open[i]
 		l.last = at
+		l.pieces++
 		if _, err := l.in.Write(text); err != nil {
 			return err
 		}

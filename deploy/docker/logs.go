@@ -30,6 +30,7 @@ type printer struct {
 	deployment int64
 	since      time.Time // the last line that was read of it
 	mask       *mask     // of its environment
+	pieces     int       // that were read: lines, and parts of long ones
 }
 
 // Logs implements [deployments.Runtime]. First come the lines of containers that were removed, as far as they are kept, and of those that are there, in the
@@ -123,10 +124,9 @@ func (r *Runtime) past(ctx context.Context, q deployments.LogQuery, printers []*
 	g.SetLimit(readersAtOnce)
 	for i, p := range printers {
 		g.Go(func() error {
-			return r.printed(ctx, p, q, tail, false, func(l deployments.LogLine) error {
-				of[i] = append(of[i], l)
-				return nil
-			})
+			var err error
+			of[i], err = r.last(ctx, p, q, tail)
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -140,6 +140,28 @@ func (r *Runtime) past(ctx context.Context, q deployments.LogQuery, printers []*
 		lines[i].Text = hide.String(lines[i].Text)
 	}
 	return lines, nil
+}
+
+// last returns the last lines that a container printed, for n at most of the pieces that the engine counts. It asks for one more, by which to know whether
+// the first line lacks its beginning, and with it that of a secret.
+func (r *Runtime) last(ctx context.Context, p *printer, q deployments.LogQuery, n int) (lines []deployments.LogLine, err error) {
+	first := 0 // how many pieces the first line has
+	err = r.printed(ctx, p, q, n+1, false, func(l deployments.LogLine) error {
+		if len(lines) == 0 {
+			first = p.pieces
+		}
+		lines = append(lines, l)
+		return nil
+	})
+	switch {
+	case err != nil || p.pieces <= n:
+		return lines, err
+	case first == 1:
+		return lines[1:], nil
+	default:
+		lines[0].Text = p.mask.now().Rest(lines[0].Text)
+		return lines, nil
+	}
 }
 
 // printed hands on what a container printed, or with follow what it prints until it ends. A container that is gone has printed nothing.
@@ -166,6 +188,7 @@ func (r *Runtime) printed(
 	defer stream.Close()
 	return readLines(stream, p.mask.now, func(l line) error {
 		p.since = l.last
+		p.pieces += l.pieces
 		// A secret may have been hidden from the mask by what is cleared away, such as a colour.
 		text := p.mask.now().String(l.clean())
 		return emit(deployments.LogLine{At: l.at, Service: p.service, Deployment: p.deployment, Err: l.err, Text: text})

@@ -311,7 +311,7 @@ func (s *start) opened(ctx context.Context, svc *service) deployments.Backend {
 	}
 	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	lines, err := s.lastLines(limited, svc.id)
+	lines, err := s.lastLines(limited, svc)
 	if err != nil {
 		s.log.Warn("last lines of a service that answers an error are missing", "container", svc.Name, "error", err)
 	}

@@ -168,6 +168,51 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// Wherever output is cut, by us or by the engine, no part of a secret is left at the cut.
+func TestFaultsShowNoPartOfASecret(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2-first"
+	fill := func(n int) string { return strings.Repeat("x", n) }
+	unwell := web("web", "-say", "booting")
+	unwell.StartTimeout = 5 * time.Second
+	unwell.Health = &deploy.Health{Test: []string{"CMD", "/server", "fail", fill(outputLimit-5) + "\n" + secret}}
+	wide := unwell
+	wide.Health = &deploy.Health{Test: []string{"CMD", "/server", "fail", fill(excerptWidth-4) + secret}}
+	const piece = 16 << 10 // in which the engine keeps long lines
+	for name, test := range map[string]struct {
+		service deploy.Service
+		shown   string // a line, or its end
+	}{
+		"the width of a line":      {web("web", "-exit", "1", "-say", fill(excerptWidth-4)+secret), fill(excerptWidth-4) + "***"},
+		"the engine's first piece": {web("web", "-exit", "1", "-say", fill(piece-4)+secret+" it is"+strings.Repeat("\nline", excerptLines-2)), fill(excerptWidth)},
+		"a piece that nobody sees": {
+			web("web", "-exit", "1", "-say", fill(piece-4)+secret+strings.Repeat("y", piece)+strings.Repeat("\nline", excerptLines-2)), strings.Repeat("y", excerptWidth),
+		},
+		"what a check prints":     {unwell, "exited with status 1: ***"},
+		"how wide a check prints": {wide, fill(excerptWidth-4) + "***"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(c *Config) {
+				c.Secrets = func(context.Context, string) ([]string, error) { return []string{secret}, nil }
+			})
+			stack := deploy.Stack{Services: []deploy.Service{test.service}}
+			fault := b.fails(b.deployment(1, stack), stack)
+			all := append(slices.Clone(fault.Excerpt), fault.Reason)
+			if !slices.ContainsFunc(all, func(line string) bool { return strings.HasSuffix(strings.TrimSuffix(line, "..."), test.shown) }) {
+				t.Errorf("no line of %q ends in %q", all, test.shown)
+			}
+			for _, line := range all {
+				for _, part := range []string{"hunt", "er2-", "first"} {
+					if strings.Contains(line, part) {
+						t.Errorf("%q shows %q", line, part)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestLatePort(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

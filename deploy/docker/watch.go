@@ -21,6 +21,8 @@ const (
 	failurePause = 20 * time.Millisecond
 	// detailTime bounds a question about a container of an event.
 	detailTime = 5 * time.Second
+	// engineCut ends what an engine keeps of a check's output where that is more than 4 KiB (moby daemon/health.go).
+	engineCut = "..."
 )
 
 // Watch follows the engine's events of this instance until the connection is lost or ctx is done, and returns why. connected is called once, as soon as
@@ -94,7 +96,7 @@ func (r *Runtime) tell(ctx context.Context, m events.Message, happened func(depl
 	case events.ActionStart:
 		i.Kind = deployments.Started
 	case events.ActionHealthStatusUnhealthy:
-		i.Kind, i.Detail = deployments.Unhealthy, r.lastCheck(ctx, m.Actor.ID)
+		i.Kind, i.Detail = deployments.Unhealthy, r.lastCheck(ctx, i.Environment, m.Actor.ID)
 	case events.ActionHealthStatusHealthy:
 		i.Kind = deployments.Healthy
 	default:
@@ -124,8 +126,8 @@ func (r *Runtime) memoryOf(ctx context.Context, id string) int64 {
 	return found.HostConfig.Memory
 }
 
-// lastCheck returns what the container's health check printed last, one line, or nothing.
-func (r *Runtime) lastCheck(ctx context.Context, id string) string {
+// lastCheck returns what the container's health check printed last, one line, or nothing. What is secret of the environment is masked.
+func (r *Runtime) lastCheck(ctx context.Context, environment, id string) string {
 	ctx, cancel := context.WithTimeout(ctx, detailTime)
 	defer cancel()
 	found, err := r.client.ContainerInspect(ctx, id)
@@ -133,8 +135,21 @@ func (r *Runtime) lastCheck(ctx context.Context, id string) string {
 		r.log.Info("what the check of an unhealthy container said is not known", "container", id, "error", err)
 		return ""
 	}
+	mask, err := r.maskOf(ctx, environment)
+	if err != nil {
+		r.log.Warn("what the check of an unhealthy container said is not shown", "container", id, "error", err)
+		return ""
+	}
 	log := found.State.Health.Log
-	return strings.Join(readable([]byte(log[len(log)-1].Output), 1), "")
+	return lastLine(log[len(log)-1].Output, mask.now())
+}
+
+// lastLine returns the last line of what the engine keeps of a check's output, masked.
+func lastLine(output string, hide *deployments.Mask) string {
+	if kept, cut := strings.CutSuffix(output, engineCut); cut {
+		output = hide.Cut(kept) + engineCut
+	}
+	return strings.Join(readable(output, 1, hide), "")
 }
 
 // Silent implements [deployments.Runtime]. A backend is given two seconds to take a connection.

@@ -89,6 +89,21 @@ func (b *bench) until(what string, holds func() bool) {
 	}
 }
 
+func TestLastLineOfACheck(t *testing.T) {
+	hide := deployments.NewMask([]string{"hunter2-first"})
+	for output, want := range map[string]string{
+		"one\ntwo\n":              "two",
+		"it is hunter2-first\n":   "it is ***",
+		"it is hunter2-f...":      "it is ...", // cut by the engine
+		"what it is...":           "what it is...",
+		"\x1b[31mhunter2-first\n": "***",
+	} {
+		if got := lastLine(output, hide); got != want {
+			t.Errorf("of %q it is %q, want %q", output, got, want)
+		}
+	}
+}
+
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

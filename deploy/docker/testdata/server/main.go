@@ -4,7 +4,7 @@
 //	                                                        says TEXT; after D exits with N, or listens at ADDR, or (ADDR "none") goes on;
 //	                                                        exits with 4 where FILE is there, else makes it; writes FILE until nothing fits
 //	server check URL                                        exits 0 where URL answers 200
-//	server fail                                             prints a line and exits 1
+//	server fail [TEXT]                                      prints a line, or TEXT, and exits 1
 //	server hang                                             never ends
 //	server append FILE LINE                                 adds a line to FILE
 package main
@@ -108,11 +108,16 @@ func command(args []string) error {
 		}
 		_, err = fmt.Fprintln(f, args[2])
 		return errors.Join(err, f.Close())
+	case "fail":
+		if len(args) > 1 {
+			return errors.New(args[1])
+		}
+		return errors.New("the database is not ready")
 	case "hang":
 		time.Sleep(time.Hour)
 		return nil
 	default:
-		return errors.New("the database is not ready")
+		return fmt.Errorf("there is no command %q", args[0])
 	}
 }
 
