@@ -40,6 +40,8 @@ type Config struct {
 	// Program returns what serves a folder that has no Dockerfile, and sees to it that its image lies on the engine; nil where there are no such folders.
 	// It is called side by side.
 	Program func(ctx context.Context) (Program, error)
+	// Authorities are certificate authorities, as PEM, that remotes' certificates may come from, beside those that git trusts without them.
+	Authorities []byte
 	// Log gets what is of no use to the people who wrote the Dockerfile. Nil discards it.
 	Log *slog.Logger
 	// Now is the clock; nil for time.Now.
@@ -79,6 +81,9 @@ func New(config Config) (*Builder, error) {
 		config.Now = time.Now
 	}
 	if err := makeFolders(&config); err != nil {
+		return nil, err
+	}
+	if err := writeAuthorities(config.DataDir, config.Authorities); err != nil {
 		return nil, err
 	}
 	index, err := openIndex(config.DataDir, config.Now, config.Log)

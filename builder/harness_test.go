@@ -298,6 +298,14 @@ func (o *origin) file() deployments.Remote { return deployments.Remote{URL: "fil
 // serve serves the origin over git's smart HTTP and returns its address; seen is called with every request, and answers 401 where it returns false.
 func (o *origin) serve(seen func(*http.Request) bool) deployments.Remote {
 	o.t.Helper()
+	server := httptest.NewServer(o.handler(seen))
+	o.t.Cleanup(server.Close)
+	return deployments.Remote{URL: server.URL + "/acme/shop.git"}
+}
+
+// handler is what serve serves.
+func (o *origin) handler(seen func(*http.Request) bool) http.Handler {
+	o.t.Helper()
 	out, err := exec.Command("git", "--exec-path").Output()
 	check(o.t, err)
 	backend := &cgi.Handler{
@@ -305,7 +313,7 @@ func (o *origin) serve(seen func(*http.Request) bool) deployments.Remote {
 		Env:        []string{"GIT_PROJECT_ROOT=" + filepath.Dir(filepath.Dir(o.dir)), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null"},
 		InheritEnv: []string{"PATH"},
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !seen(r) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			w.WriteHeader(http.StatusUnauthorized)
@@ -318,9 +326,7 @@ func (o *origin) serve(seen func(*http.Request) bool) deployments.Remote {
 			return
 		}
 		backend.ServeHTTP(w, r)
-	}))
-	o.t.Cleanup(server.Close)
-	return deployments.Remote{URL: server.URL + "/acme/shop.git"}
+	})
 }
 
 // redirectTo serves redirects to another server.

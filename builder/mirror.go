@@ -68,6 +68,9 @@ func (b *Builder) fetchInto(ctx context.Context, m *mirror, r deployments.Remote
 	if g.settings, err = remoteSettings(r, b.config.AllowFiles); err != nil {
 		return err
 	}
+	if len(b.config.Authorities) > 0 {
+		g.variables = []string{"GIT_SSL_CAINFO=" + authoritiesIn(b.config.DataDir)}
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.clear()) // what is unfinished may be what fills the disk
@@ -105,7 +108,7 @@ func (g git) fetchFrom(ctx context.Context, r deployments.Remote, what, mark str
 	if commitIsMissing(err) {
 		return true, nil
 	}
-	return false, away(ctx, waitsForGitHub, scrubbed(err, r.Token))
+	return false, away(ctx, waitsForGitHub, explained(scrubbed(err, r.Token)))
 }
 
 // open makes the mirror where it is missing, and clears away what a killed git left, which would stop every later one.
