@@ -50,6 +50,7 @@ type settings struct {
 
 	GithubURL            string `name:"github-url" help:"GitHub's web and clone address." default:"https://github.com"`
 	GithubAPIURL         string `name:"github-api-url" help:"GitHub's REST address." default:"https://api.github.com/"`
+	GithubCAFile         string `name:"github-ca-file" help:"PEM file with the certificate authorities of a GitHub Enterprise server, for REST and git; they are trusted beside the system's." type:"path"`
 	GithubAppID          int64  `name:"github-app-id" help:"The GitHub App's number."`
 	GithubPrivateKeyFile string `name:"github-private-key-file" help:"The GitHub App's private key, a PEM file." type:"path"`
 	GithubWebhookSecret  string `name:"github-webhook-secret" help:"The secret that GitHub signs webhooks with."`
@@ -103,6 +104,9 @@ func (s *settings) Validate() error {
 		if u, err := url.Parse(address.value); address.value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 			wrong = append(wrong, fmt.Errorf("%s: %q is not an http or https URL", address.name, address.value))
 		}
+	}
+	if _, err := s.authorities(); err != nil {
+		wrong = append(wrong, err)
 	}
 	if s.Domain == "" || strings.ContainsAny(s.Domain, ":/ *") {
 		wrong = append(wrong, fmt.Errorf("domain: %q is not a domain name, as in preview.acme.dev", s.Domain))

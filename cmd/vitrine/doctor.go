@@ -12,14 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v4"
-
-	"vitrine"
-	"vitrine/bot"
 	"vitrine/builder/registry"
 	"vitrine/cmd/internal/loopback"
 	"vitrine/deploy/docker"
-	"vitrine/deployments"
 	"vitrine/proxyroutes"
 )
 
@@ -117,55 +112,6 @@ func (c *doctorCommand) data(context.Context) (string, error) {
 		return "", fmt.Errorf("%w; let this user write there, or name another folder with --data", err)
 	}
 	return c.Data, errors.Join(probe.Close(), os.Remove(probe.Name()))
-}
-
-func (c *doctorCommand) github(ctx context.Context) (string, error) {
-	key, err := c.app()
-	if err != nil {
-		return "", err
-	}
-	forge, err := bot.New(bot.Config{
-		AppID: c.GithubAppID, PrivateKey: key, WebhookSecret: c.GithubWebhookSecret, URL: c.GithubURL, APIURL: c.GithubAPIURL,
-		Transport: loopback.Transport(), TTL: c.TTL, MaxTTL: c.TTLMax, PreviewURL: c.previewLink(0), States: noStates{},
-	})
-	if err != nil {
-		return "", err
-	}
-	login, err := forge.Login(ctx)
-	if err != nil {
-		return "", fmt.Errorf("%s does not take the App's number and key: %w", c.GithubAPIURL, err)
-	}
-	permissions, err := appPermissions()
-	if err != nil {
-		return "", err
-	}
-	lacking, err := forge.Lacking(ctx, permissions)
-	if err == nil && len(lacking) > 0 {
-		err = errors.New(strings.Join(lacking, "; "))
-	}
-	return "is " + login + " at " + c.GithubAPIURL, err
-}
-
-// appPermissions returns what app.yml asks for, with the level of each permission.
-func appPermissions() (map[string]string, error) {
-	var manifest struct {
-		Permissions map[string]string `yaml:"default_permissions"`
-	}
-	if err := yaml.Unmarshal(vitrine.AppManifest, &manifest); err != nil {
-		return nil, fmt.Errorf("read app.yml: %w", err)
-	}
-	return manifest.Permissions, nil
-}
-
-// noStates stands for records that nobody asks for.
-type noStates struct{}
-
-func (noStates) EnvironmentOf(context.Context, string) (deployments.Environment, error) {
-	return deployments.Environment{}, deployments.ErrNotFound
-}
-
-func (noStates) HostState(context.Context, string) (deployments.HostState, error) {
-	return deployments.HostState{}, deployments.ErrNotFound
 }
 
 func (c *doctorCommand) dns(ctx context.Context) (string, error) {

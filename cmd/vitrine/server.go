@@ -17,7 +17,6 @@ import (
 	"vitrine/bot"
 	"vitrine/builder"
 	"vitrine/builder/registry"
-	"vitrine/cmd/internal/loopback"
 	"vitrine/deploy/compose"
 	"vitrine/deploy/docker"
 	"vitrine/deploy/firewall"
@@ -114,9 +113,13 @@ func (s *server) openEngine(ctx context.Context) error {
 		return err
 	}
 	s.add(images.Close)
+	authorities, err := s.authorities()
+	if err != nil {
+		return err
+	}
 	rule := deployments.ImageRule{Trusted: s.TrustedImages, Own: images.Addr() + "/"}
 	if s.builder, err = builder.New(builder.Config{
-		DataDir: s.Data, DockerHost: s.DockerHost, Instance: s.store.Instance(), Registry: images.Addr(), Rule: rule, Log: s.log,
+		DataDir: s.Data, DockerHost: s.DockerHost, Instance: s.store.Instance(), Registry: images.Addr(), Rule: rule, Authorities: authorities, Log: s.log,
 		Program: func(ctx context.Context) (builder.Program, error) { return s.program.forFolders(ctx) },
 	}); err != nil {
 		return err
@@ -136,13 +139,17 @@ func (s *server) openEngine(ctx context.Context) error {
 
 // openControl makes the bot, the controller that drives everything, and the handler for both kinds of host.
 func (s *server) openControl(key []byte) error {
+	transport, err := s.toGithub()
+	if err != nil {
+		return err
+	}
 	permissions, err := appPermissions()
 	if err != nil {
 		return err
 	}
 	forge, err := bot.New(bot.Config{
 		AppID: s.GithubAppID, PrivateKey: key, WebhookSecret: s.GithubWebhookSecret, URL: s.GithubURL, APIURL: s.GithubAPIURL,
-		Transport: loopback.Transport(), TTL: s.TTL, MaxTTL: s.TTLMax, PreviewURL: s.previewLink(s.port()), States: s.store,
+		Transport: transport, TTL: s.TTL, MaxTTL: s.TTLMax, PreviewURL: s.previewLink(s.port()), States: s.store,
 		Permissions: permissions, Serves: s.Repos.serves(), Logs: s.runtime.Logs, Log: s.log,
 	})
 	if err != nil {

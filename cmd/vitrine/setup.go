@@ -14,15 +14,15 @@ import (
 
 	"vitrine"
 	"vitrine/bot"
-	"vitrine/cmd/internal/loopback"
 	"vitrine/deployments/web"
 )
 
 // A settingUp waits for somebody to register the GitHub App in a browser.
 type settingUp struct {
 	*settings
-	port int
-	log  *slog.Logger
+	port      int
+	transport http.RoundTripper
+	log       *slog.Logger
 }
 
 // Form implements [web.Registrar].
@@ -45,14 +45,18 @@ func (s *settingUp) Register(ctx context.Context, code string) (install string, 
 
 func (s *settingUp) registration() bot.Registration {
 	return bot.Registration{
-		Manifest: vitrine.AppManifest, ControlURL: s.controlURL(s.port), URL: s.GithubURL, APIURL: s.GithubAPIURL, Transport: loopback.Transport(),
+		Manifest: vitrine.AppManifest, ControlURL: s.controlURL(s.port), URL: s.GithubURL, APIURL: s.GithubAPIURL, Transport: s.transport,
 	}
 }
 
 // setUp serves the set-up on the listener, which it leaves open, until the App is registered or ctx is done. The address that it prints has a token that
 // counts until then.
 func (s *settings) setUp(ctx context.Context, listener *net.TCPListener, out io.Writer, log *slog.Logger) error {
-	up := &settingUp{settings: s, port: listener.Addr().(*net.TCPAddr).Port, log: log}
+	transport, err := s.toGithub()
+	if err != nil {
+		return err
+	}
+	up := &settingUp{settings: s, port: listener.Addr().(*net.TCPAddr).Port, transport: transport, log: log}
 	token := rand.Text()
 	done := make(chan struct{})
 	mux := http.NewServeMux()

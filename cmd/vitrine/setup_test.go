@@ -65,6 +65,12 @@ type settingUpTest struct {
 }
 
 func startSettingUp(t *testing.T, forge string) *settingUpTest {
+	return startSettingUpWith(t, &settings{
+		Domain: "preview.localhost", Data: filepath.Join(t.TempDir(), "data"), GithubURL: forge, GithubAPIURL: forge + "/api/v3/",
+	})
+}
+
+func startSettingUpWith(t *testing.T, s *settings) *settingUpTest {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +78,7 @@ func startSettingUp(t *testing.T, forge string) *settingUpTest {
 	t.Cleanup(func() { listener.Close() })
 	up := &settingUpTest{
 		T: t, listener: listener.(*net.TCPListener), printed: &bytes.Buffer{}, ended: make(chan error, 1), client: &http.Client{Transport: loopback.Transport()},
-		s: &settings{Domain: "preview.localhost", Data: filepath.Join(t.TempDir(), "data"), GithubURL: forge, GithubAPIURL: forge + "/api/v3/"},
+		s: s,
 	}
 	t.Cleanup(up.client.CloseIdleConnections)
 	ctx, stop := context.WithCancel(t.Context())
