@@ -17,40 +17,12 @@ func (c *Controller) catchUp(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, comparisonTime)
 	defer cancel()
 	c.outcome(ctx, "have missed deliveries sent again", c.Forge.Redeliver(bounded))
-	c.doubtRecords()
+	c.raise(&c.records)
 }
 
-// doubtRecords has the records compared with what the forge has open.
-func (c *Controller) doubtRecords() {
-	c.mu.Lock()
-	c.recordsDoubtful = true
-	c.mu.Unlock()
-	c.poke()
-}
-
-// startComparison compares the records with what the forge has open, where they may differ. One that failed is made up for.
-func (c *Controller) startComparison(context.Context) (next time.Time, err error) {
-	const what = "compare the records with the forge"
-	c.mu.Lock()
-	doubtful := c.recordsDoubtful
-	c.mu.Unlock()
-	if !doubtful {
-		return next, nil
-	}
-	if at := c.held(what); !at.IsZero() {
-		return at, nil
-	}
-	c.comparing.start(0, 0, func(ctx context.Context) {
-		c.mu.Lock()
-		c.recordsDoubtful = false
-		c.mu.Unlock()
-		err := c.compare(ctx)
-		c.outcome(ctx, what, err)
-		if err != nil {
-			c.doubtRecords()
-		}
-	}, c.poke)
-	return next, nil
+// startComparison compares the records with what the forge has open, where they may differ.
+func (c *Controller) startComparison(context.Context) (time.Time, error) {
+	return c.lookInto(&c.records, c.comparing, c.compare), nil
 }
 
 // compare wants what the forge has open and the records do not know, and the end of what the records have and the forge does not have open. Each want has the

@@ -82,18 +82,18 @@ type Controller struct {
 	failures map[string]failure  // of work that has no row to count in, by what it is
 	recalls  []time.Time         // when something is due that the Store holds back
 	reported map[int64]time.Time // by environment, for as long as there is a pause
-	doubtful bool                // a host's record may differ from what the Store says
+	hosts    doubt               // whether each host's record is as the Store says
 	strays   map[string]bool     // image references that nothing owned at the last sweep
 	silent   map[int64]time.Time // since when the forge does not say what it has, by environment
 	guessed  map[int64]int64     // the generation that was last deployed without the forge's word, by environment
 
-	recordsDoubtful bool                // the forge may have something open that no record knows, or the other way round
-	liveDoubtful    bool                // any live deployment may have stopped
-	stopped         map[int64]time.Time // deployments that have become live or that a container of has ended, and from when on they are looked after
-	starting        map[int64]bool      // environments of which an attempt starts another version
-	incidents       []Incident          // what was heard of containers and not looked at yet
-	lost            bool                // the engine was, since then
-	resumed         map[int64]bool      // deployments whose Condition was taken over from a former process, where there was one
+	records      doubt               // whether the records know what the forge has open, and nothing else
+	liveDoubtful bool                // any live deployment may have stopped
+	stopped      map[int64]time.Time // deployments that have become live or that a container of has ended, and from when on they are looked after
+	starting     map[int64]bool      // environments of which an attempt starts another version
+	incidents    []Incident          // what was heard of containers and not looked at yet
+	lost         bool                // the engine was, since then
+	resumed      map[int64]bool      // deployments whose Condition was taken over from a former process, where there was one
 
 	watching map[int64]*watched // by environment; only the dispatcher has it
 	detours  map[int64]bool     // deployments of which something has ended and whose backends were not looked at since; only the dispatcher has it
@@ -111,6 +111,8 @@ func NewController(c Config, p Ports) *Controller {
 	return &Controller{
 		Config:   c,
 		Ports:    p,
+		hosts:    doubt{remedy: "write all routes"},
+		records:  doubt{remedy: "compare the records with the forge"},
 		slots:    make(chan struct{}, c.Builds),
 		asks:     make(chan struct{}, questions),
 		occupied: newOccupancy(),
@@ -182,7 +184,7 @@ func (c *Controller) Accept(ctx context.Context, d Delivery) error {
 		return err
 	}
 	if d.Compare {
-		c.doubtRecords()
+		c.raise(&c.records)
 	}
 	c.poke()
 	return nil

@@ -158,7 +158,7 @@ func (c *Controller) writeRoutes(ctx context.Context, e Environment, routes []Ro
 	}
 	c.Log.Warn("write routes", "environment", e.Name, "error", err)
 	c.tell(ctx, e.Origin, "the route "+waitingFor(away("Redis", err)))
-	c.doubtRoutes()
+	c.raise(&c.hosts)
 }
 
 // tell writes an Event that nothing else depends on.
@@ -168,41 +168,13 @@ func (c *Controller) tell(ctx context.Context, o Origin, text string) {
 	}
 }
 
-// doubtRoutes has every host's record written again.
-func (c *Controller) doubtRoutes() {
-	c.mu.Lock()
-	c.doubtful = true
-	c.mu.Unlock()
-	c.poke()
-}
-
 // startRoutes brings every host's record to what the Store says, where one may differ.
-func (c *Controller) startRoutes(context.Context) (next time.Time, err error) {
-	const what = "write all routes"
-	c.mu.Lock()
-	doubtful := c.doubtful
-	c.mu.Unlock()
-	if !doubtful {
-		return next, nil
-	}
-	if at := c.held(what); !at.IsZero() {
-		return at, nil
-	}
-	c.routing.start(0, 0, func(ctx context.Context) {
-		err := c.reconcileRoutes(ctx)
-		c.outcome(ctx, what, err)
-		if err != nil {
-			c.doubtRoutes()
-		}
-	}, c.poke)
-	return next, nil
+func (c *Controller) startRoutes(context.Context) (time.Time, error) {
+	return c.lookInto(&c.hosts, c.routing, c.reconcileRoutes), nil
 }
 
 // reconcileRoutes writes what the Store says of every host. A write that fails from here on is not covered by what it reads, and is doubted anew.
 func (c *Controller) reconcileRoutes(ctx context.Context) error {
-	c.mu.Lock()
-	c.doubtful = false
-	c.mu.Unlock()
 	routes, err := c.Store.Routes(ctx)
 	if err != nil {
 		return err

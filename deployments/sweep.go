@@ -26,7 +26,7 @@ func (c *Controller) sweep(ctx context.Context, start bool) {
 	took += part("sweep the images", func(ctx context.Context) error { return c.sweepImages(ctx, start) })
 	// The firewall is tested now and then, which takes seconds: what others do not wait for comes last.
 	c.Log.Info("swept", "took", took, "firewall", part("sweep the firewall", c.sweepFirewall))
-	c.doubtRoutes()
+	c.raise(&c.hosts)
 }
 
 // sweepRuntime removes what no record owns, and has deployed again what is live by its record and not there. One deployment that fails does not
