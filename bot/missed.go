@@ -3,7 +3,6 @@ package bot
 import (
 	"cmp"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -58,7 +57,7 @@ func (m *missed) learn(listed []*github.HookDelivery, now time.Time) {
 		if at := d.GetDeliveredAt().Time; at.After(m.seen) {
 			m.seen = at
 		}
-		if status := d.GetStatusCode(); status >= http.StatusOK && status < http.StatusMultipleChoices {
+		if wasTaken(d) {
 			arrived[d.GetGUID()] = true
 		}
 	}
