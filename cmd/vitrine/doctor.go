@@ -23,24 +23,33 @@ const checkTime = 10 * time.Second
 
 type doctorCommand struct{ settings }
 
-// A finding is one thing that Vitrine needs. look returns what it found, or an error that says how to mend it.
+// A finding is one thing that Vitrine needs. look returns what it found, an error that says how to mend it, or an unknownError.
 type finding struct {
 	what string
 	look func(context.Context) (string, error)
 	time time.Duration // bounds it; 0: checkTime
 }
 
+// An unknownError says why a look found out nothing, which is not known to be wrong.
+type unknownError struct{ error }
+
 // Run looks at everything, prints a line for each, and returns an error if anything is wrong. Nothing of what it tries is left.
 func (c *doctorCommand) Run(ctx context.Context, to console) error {
 	wrong := 0
+	app := &appVisit{doctorCommand: c}
 	for _, f := range []finding{
 		{what: "engine", look: c.engine}, {what: "address", look: c.pool}, {what: "firewall", look: c.firewall, time: time.Minute}, {what: "git", look: c.git},
-		{what: "redis", look: c.redis}, {what: "registry", look: c.images}, {what: "data", look: c.data}, {what: "github", look: c.github},
-		{what: "dns", look: c.dns},
+		{what: "redis", look: c.redis}, {what: "registry", look: c.images}, {what: "data", look: c.data}, {what: "github", look: app.github},
+		{what: "events", look: app.events}, {what: "webhook", look: app.webhook}, {what: "deliveries", look: app.deliveries}, {what: "dns", look: c.dns},
 	} {
 		bounded, cancel := context.WithTimeout(ctx, cmp.Or(f.time, checkTime))
 		found, err := f.look(bounded)
 		cancel()
+		var open *unknownError
+		if errors.As(err, &open) {
+			fmt.Fprintf(to.out, "  %-10s not known: %v\n", f.what, open)
+			continue
+		}
 		if err != nil {
 			wrong++
 			fmt.Fprintf(to.out, "  %-10s wrong: %v\n", f.what, err)

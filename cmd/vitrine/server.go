@@ -143,14 +143,14 @@ func (s *server) openControl(key []byte) error {
 	if err != nil {
 		return err
 	}
-	permissions, err := appPermissions()
+	wanted, err := readManifest()
 	if err != nil {
 		return err
 	}
 	forge, err := bot.New(bot.Config{
 		AppID: s.GithubAppID, PrivateKey: key, WebhookSecret: s.GithubWebhookSecret, URL: s.GithubURL, APIURL: s.GithubAPIURL,
 		Transport: transport, TTL: s.TTL, MaxTTL: s.TTLMax, PreviewURL: s.previewLink(s.port()), States: s.store,
-		Permissions: permissions, Serves: s.Repos.serves(), Logs: s.runtime.Logs, Log: s.log,
+		Permissions: wanted.Permissions, Serves: s.Repos.serves(), Logs: s.runtime.Logs, Log: s.log,
 	})
 	if err != nil {
 		return err
