@@ -3,6 +3,8 @@ package builder
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -91,6 +93,39 @@ func TestBuildPushRemoveAndPull(t *testing.T) {
 	check(t, err)
 	if len(listed) > 0 {
 		t.Errorf("after Remove there is %v", listed)
+	}
+}
+
+// A build copies from folders beside its context, by their names. What changes there is built, and what their lists leave out is not there.
+func TestBuildWithFurtherFolders(t *testing.T) {
+	w := newWorkshop(t)
+	files := map[string]string{
+		"app/Dockerfile": "FROM " + w.base + " AS tools\nFROM start\nCOPY --from=tools /tool /tool\nCOPY --from=assets /css/site.css /site.css\n" +
+			"RUN --mount=type=bind,from=assets,target=/in [\"/tool\", \"hash\", \"/in/css/site.css\", \"/hash\"]\nCOPY page /page\n",
+		"app/page": "page", "assets/css/site.css": "first " + w.base, "assets/left": "x", "assets/.dockerignore": "left\n", "start/begun": "begun",
+	}
+	build := deployments.Build{Service: "web", Context: "app", Contexts: map[string]string{"assets": "assets", "start": "start"}}
+	for _, css := range []string{"first " + w.base, "second " + w.base} {
+		files["assets/css/site.css"] = css
+		images, err := w.Build(t.Context(), w.request(files, build))
+		check(t, err)
+		sum := sha256.Sum256([]byte(css))
+		for name, want := range map[string]string{"site.css": css, "hash": hex.EncodeToString(sum[:]), "page": "page", "begun": "begun"} {
+			if got := string(w.fileOf(images[0].ID, name)); got != want {
+				t.Errorf("/%s holds %q, want %q", name, got, want)
+			}
+		}
+	}
+
+	files["app/Dockerfile"] = "FROM scratch\nCOPY --from=assets left /\n"
+	_, err := w.Build(t.Context(), w.request(files, build))
+	if f := fault(t, err, deployments.FaultBuild); f.Where != "app/Dockerfile:2" || !strings.Contains(f.Reason, "left") {
+		t.Errorf("got %v, want that the file left out is not there", f)
+	}
+	files["assets/.dockerignore"] = "[\n"
+	_, err = w.Build(t.Context(), w.request(files, build))
+	if f := fault(t, err, deployments.FaultBuild); f.Where != "assets/.dockerignore" {
+		t.Errorf("got %v, want that the pattern cannot be read", f)
 	}
 }
 

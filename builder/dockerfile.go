@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
@@ -27,8 +29,9 @@ const (
 
 // A recipe is what a build is made from: a folder of the checkout and a Dockerfile's text.
 type recipe struct {
-	name       string // the Dockerfile, for people: "api/Dockerfile"
-	context    string // the folder, absolute and without symbolic links
+	name       string            // the Dockerfile, for people: "api/Dockerfile"
+	context    string            // the folder, absolute and without symbolic links
+	contexts   map[string]string // further folders, like it, by name
 	dockerfile []byte
 	ignore     []byte // of the Dockerfile's own .dockerignore, nil where it has none
 	args       map[string]string
@@ -48,7 +51,10 @@ func readRecipe(checkout string, build deployments.Build) (*recipe, error) {
 	if build.Context == "" {
 		folder = "."
 	}
-	if err := r.openContext(root, checkout, folder); err != nil {
+	if r.context, err = r.openContext(root, checkout, folder); err != nil {
+		return nil, err
+	}
+	if err := r.openContexts(root, checkout, build.Contexts); err != nil {
 		return nil, err
 	}
 	if build.Static {
@@ -69,17 +75,34 @@ func readRecipe(checkout string, build deployments.Build) (*recipe, error) {
 	return r, nil
 }
 
-func (r *recipe) openContext(root *os.Root, checkout, folder string) error {
+// openContext returns where the folder lies, absolute and without symbolic links.
+func (r *recipe) openContext(root *os.Root, checkout, folder string) (string, error) {
 	info, err := root.Stat(filepath.FromSlash(folder))
 	if err != nil {
-		return r.pathFault(folder, "the build's context", err)
+		return "", r.pathFault(folder, "the build's context", err)
 	}
 	if !info.IsDir() {
-		return configFault(folder, "the build's context is not a folder")
+		return "", configFault(folder, "the build's context is not a folder")
 	}
 	// Nobody else writes to the checkout: what was inside a moment ago still is.
-	if r.context, err = filepath.EvalSymlinks(filepath.Join(checkout, filepath.FromSlash(folder))); err != nil {
-		return fmt.Errorf("find the build's context: %w", err)
+	dir, err := filepath.EvalSymlinks(filepath.Join(checkout, filepath.FromSlash(folder)))
+	if err != nil {
+		return "", fmt.Errorf("find the build's context: %w", err)
+	}
+	return dir, nil
+}
+
+// openContexts finds the further folders. Each may have a list of files to leave out, which has no other place than the folder itself.
+func (r *recipe) openContexts(root *os.Root, checkout string, folders map[string]string) (err error) {
+	r.contexts = make(map[string]string, len(folders))
+	for _, name := range slices.Sorted(maps.Keys(folders)) {
+		folder := path.Clean(folders[name])
+		if r.contexts[name], err = r.openContext(root, checkout, folder); err != nil {
+			return err
+		}
+		if err := r.checkIgnoreIn(root, folder); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -119,29 +142,34 @@ func (r *recipe) readDockerfile(root *os.Root, folder string, build deployments.
 
 // checkIgnore reads the patterns that leave files out, as BuildKit will, so that a bad one is named with its file.
 func (r *recipe) checkIgnore(root *os.Root, folder string) error {
-	name, text := r.name+ignoreName, r.ignore
-	if text == nil {
-		name = path.Join(folder, ignoreName)
-		var err error
-		if text, err = readSmall(root, name); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		} else if err != nil {
-			return r.pathFault(name, "the list of files to leave out", err)
-		}
+	if r.ignore == nil {
+		return r.checkIgnoreIn(root, folder)
 	}
-	if err := checkPatterns(text); err != nil {
+	return checkPatterns(r.name+ignoreName, r.ignore)
+}
+
+// checkIgnoreIn reads those that stand in a folder itself, if there are any.
+func (r *recipe) checkIgnoreIn(root *os.Root, folder string) error {
+	name := path.Join(folder, ignoreName)
+	text, err := readSmall(root, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return r.pathFault(name, "the list of files to leave out", err)
+	}
+	return checkPatterns(name, text)
+}
+
+func checkPatterns(name string, text []byte) error {
+	patterns, err := ignorefile.ReadAll(bytes.NewReader(text))
+	if err == nil {
+		_, err = patternmatcher.New(patterns)
+	}
+	if err != nil {
 		return configFault(name, "a pattern cannot be read: "+err.Error())
 	}
 	return nil
-}
-
-func checkPatterns(text []byte) error {
-	patterns, err := ignorefile.ReadAll(bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	_, err = patternmatcher.New(patterns)
-	return err
 }
 
 // readSmall reads a regular file of the checkout.

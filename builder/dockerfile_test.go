@@ -98,7 +98,7 @@ func FuzzCheckPatterns(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if err := checkPatterns([]byte(text)); err != nil && err.Error() == "" {
+		if err := checkPatterns(ignoreName, []byte(text)); err != nil && err.Error() == "" {
 			t.Error("an error without words")
 		}
 	})

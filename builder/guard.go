@@ -29,7 +29,8 @@ const (
 type guard struct {
 	engine     gateway.Client
 	permission *permission
-	own        map[string]bool // full names of images that go without being asked for
+	named      map[string]string // further folders that are mounted, by name
+	own        map[string]bool   // full names of images that go without being asked for
 	// anew reports whether the registry is to be asked for an image although the engine may have it; nil where what the engine has is good enough.
 	anew func(ctx context.Context, image string) (bool, error)
 
@@ -121,7 +122,11 @@ func (g *guard) checkSource(ctx context.Context, source *pb.SourceOp) error {
 	kind, rest, _ := strings.Cut(id, "://")
 	switch kind + "://" {
 	case sourceLocal:
-		if rest != mountContext && rest != mountDockerfile {
+		name, named := strings.CutPrefix(rest, mountNamed)
+		if named {
+			_, named = g.named[name]
+		}
+		if rest != mountContext && rest != mountDockerfile && !named {
 			return buildFault(fmt.Sprintf("the build asks for the folder %q", rest))
 		}
 		return nil
@@ -218,7 +223,7 @@ func (g *guard) BuildOpts() gateway.BuildOpts {
 	return g.engine.BuildOpts()
 }
 
-// Inputs implements gateway.Client. There are none: what a build is made of are the two folders that we mount.
+// Inputs implements gateway.Client. There are none: what a build is made of are the folders that we mount.
 func (g *guard) Inputs(context.Context) (map[string]llb.State, error) {
 	return map[string]llb.State{}, nil
 }

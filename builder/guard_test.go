@@ -79,6 +79,8 @@ func TestGuardOnDefinitions(t *testing.T) {
 		"copy":              {llb.Scratch().File(llb.Copy(llb.Local(mountContext), "a", "b")), ""},
 		"merge":             {llb.Merge([]llb.State{llb.Local(mountContext), llb.Image("trusted:1")}), ""},
 		"cache mount":       {run(llb.AddMount("/c", llb.Scratch(), llb.AsPersistentCacheDir("x", llb.CacheMountShared))), ""},
+		"named folder":      {llb.Local(mountNamed + "assets"), ""},
+		"unnamed folder":    {llb.Local(mountNamed + "home"), `folder "named-home"`},
 		"another folder":    {llb.Local("home"), `folder "home"`},
 		"stranger":          {llb.Image("stranger"), "not given"},
 		"asked for by hash": {llb.Image("asked@sha256:" + fullHash("x")), "not given"},
@@ -96,6 +98,7 @@ func TestGuardOnDefinitions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, engine := guarded()
+			g.named = map[string]string{"assets": "/"}
 			_, err := g.Solve(t.Context(), gateway.SolveRequest{Definition: definition(t, test.state)})
 			if test.want == "" {
 				check(t, err)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/moby/buildkit/client"
 	"github.com/moby/patternmatcher/ignorefile"
@@ -29,10 +30,6 @@ var errManyInputs = errors.New("the build's files are too many to be looked at")
 // inputs returns a hash over everything that the engine is given for a build, but for the bases: whose it is, the Dockerfile, the arguments, and the
 // files of each folder that BuildKit does not leave out. It returns nothing where that is not all that makes the image, or too much.
 func (r *recipe) inputs(ctx context.Context, opt client.SolveOpt) (string, error) {
-	excludes, err := r.excludes()
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", ignoreName, err)
-	}
 	if len(opt.Session)+len(opt.OCIStores)+len(opt.CacheImports)+len(opt.FrontendInputs) > 0 || opt.Frontend != "" {
 		return "", nil
 	}
@@ -43,9 +40,9 @@ func (r *recipe) inputs(ctx context.Context, opt client.SolveOpt) (string, error
 	left := int64(maxInputs)
 	for _, name := range slices.Sorted(maps.Keys(opt.LocalMounts)) {
 		fmt.Fprintf(h, "%q:\n", name)
-		var leave []string
-		if name == mountContext {
-			leave = excludes
+		leave, err := r.excludes(name)
+		if err != nil {
+			return "", fmt.Errorf("read %s: %w", ignoreName, err)
 		}
 		files, err := fsutil.NewFilterFS(opt.LocalMounts[name], &fsutil.FilterOpt{ExcludePatterns: leave})
 		if err != nil {
@@ -90,12 +87,19 @@ func hashFiles(ctx context.Context, h hash.Hash, files fsutil.FS, left *int64) e
 	})
 }
 
-// excludes returns the patterns of the files that the engine is not given. Where it is not plain that BuildKit will read the same list, it returns none.
-func (r *recipe) excludes() ([]string, error) {
-	if r.ignore != nil {
+// excludes returns the patterns of the files of a mounted folder that the engine is not given. Where it is not plain that BuildKit will read the same list, it returns none.
+func (r *recipe) excludes(mount string) ([]string, error) {
+	named, isNamed := strings.CutPrefix(mount, mountNamed)
+	folder := r.context
+	switch {
+	case isNamed:
+		folder = r.contexts[named]
+	case mount != mountContext:
+		return nil, nil
+	case r.ignore != nil:
 		return ignorefile.ReadAll(bytes.NewReader(r.ignore))
 	}
-	name := filepath.Join(r.context, ignoreName)
+	name := filepath.Join(folder, ignoreName)
 	info, err := os.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 		return nil, nil

@@ -73,6 +73,42 @@ func TestInputs(t *testing.T) {
 	}
 }
 
+// What is in a further folder counts, and so does its name, but for what the folder's own list leaves out.
+func TestInputsOfFurtherFolders(t *testing.T) {
+	files := map[string]string{
+		"app/Dockerfile": "FROM scratch\nCOPY --from=a . /\n", "shared/a": "1", "shared/left": "1", "shared/.dockerignore": "left\n", "other/a": "1",
+	}
+	named := func(contexts map[string]string) deployments.Build {
+		return deployments.Build{Service: "web", Context: "app", Contexts: contexts}
+	}
+	build := named(map[string]string{"a": "shared"})
+	want := inputsOf(t, files, build, nil)
+	for name, c := range map[string]struct {
+		file  string
+		build deployments.Build
+		same  bool
+	}{
+		"nothing":           {"", build, true},
+		"what is left out":  {"shared/left", build, true},
+		"a file":            {"shared/a", build, false},
+		"a file elsewhere":  {"other/a", build, true},
+		"the name":          {"", named(map[string]string{"b": "shared"}), false},
+		"the folder":        {"", named(map[string]string{"a": "other"}), false},
+		"a second":          {"", named(map[string]string{"a": "shared", "b": "other"}), false},
+		"none":              {"", named(nil), false},
+		"another main one":  {"", deployments.Build{Service: "web", Context: ".", Dockerfile: "app/Dockerfile", Contexts: build.Contexts}, false},
+		"written otherwise": {"", named(map[string]string{"a": "./shared/"}), true},
+	} {
+		changed := maps.Clone(files)
+		if c.file != "" {
+			changed[c.file] = "2"
+		}
+		if got := inputsOf(t, changed, c.build, nil); got == "" || (got == want) != c.same {
+			t.Errorf("%s: got %s of %s", name, got, want)
+		}
+	}
+}
+
 func TestInputsThatAreNotAll(t *testing.T) {
 	files := map[string]string{"Dockerfile": "FROM scratch\n"}
 	for name, change := range map[string]func(*client.SolveOpt){

@@ -25,6 +25,8 @@ import (
 const (
 	mountContext    = "context"
 	mountDockerfile = "dockerfile"
+	// mountNamed begins those of further folders. The frontend is told by an option which one a name of the Dockerfile means.
+	mountNamed = "named-"
 )
 
 // hostDigits is how many digits of a hash make a host's label, which has 63 characters at most (RFC 1035 §2.3.4).
@@ -78,7 +80,7 @@ func (b *Builder) askEngine(ctx context.Context, from provenance, opt client.Sol
 	// What crosses the engine loses its type; what the frontend returns keeps it.
 	var refused error
 	g := newGuard(nil, b.permission)
-	g.own = r.own
+	g.own, g.named = r.own, r.contexts
 	if from.fresh {
 		g.anew = b.askedAnew
 	}
@@ -154,8 +156,8 @@ func (r *recipe) options(scratch string, from provenance, target, name string) (
 	if err != nil {
 		return client.SolveOpt{}, fmt.Errorf("open the Dockerfile's folder: %w", err)
 	}
-	context, err := contextFiles(r.context)
-	if err != nil {
+	mounts := map[string]fsutil.FS{mountDockerfile: dockerfile}
+	if mounts[mountContext], err = contextFiles(r.context); err != nil {
 		return client.SolveOpt{}, err
 	}
 	attrs := map[string]string{
@@ -170,12 +172,18 @@ func (r *recipe) options(scratch string, from provenance, target, name string) (
 	if from.fresh {
 		attrs["no-cache"] = "" // in all stages
 	}
+	for name, folder := range r.contexts {
+		if mounts[mountNamed+name], err = contextFiles(folder); err != nil {
+			return client.SolveOpt{}, err
+		}
+		attrs["context:"+name] = "local:" + mountNamed + name
+	}
 	for key, value := range r.args {
 		attrs["build-arg:"+key] = value
 	}
 	return client.SolveOpt{
 		Exports:       []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": name}}},
-		LocalMounts:   map[string]fsutil.FS{mountContext: context, mountDockerfile: dockerfile},
+		LocalMounts:   mounts,
 		SharedKey:     from.key,
 		FrontendAttrs: attrs,
 	}, nil

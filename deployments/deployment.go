@@ -95,6 +95,7 @@ type Stack struct {
 type Build struct {
 	Service    string
 	Context    string            // a folder inside the checkout, relative, "." for its root
+	Contexts   map[string]string `json:",omitempty"` // further folders inside the checkout, by the names that COPY --from and FROM have for them
 	Dockerfile string            // a file inside the context, relative to it
 	Inline     string            // the Dockerfile's text, where the compose file has it; then Dockerfile is empty
 	Target     string            // a stage; empty for the last

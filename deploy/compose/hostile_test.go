@@ -55,6 +55,8 @@ func TestSymbolicLinksAreNotFollowed(t *testing.T) {
 			"compose.yaml:1: services.web.build: app is a symbolic link, which is not followed; name the file itself"},
 		"above the context": {map[string]string{"compose.yaml": "services: {web: {build: ./app/sub, ports: [\"80\"]}}\n"}, map[string]string{"app": "/"},
 			"compose.yaml:1: services.web.build: app is a symbolic link, which is not followed; name the file itself"},
+		"further context": {map[string]string{"compose.yaml": "services: {web: {build: {context: ., additional_contexts: {a: in}}, ports: [\"80\"]}}\n", "Dockerfile": "FROM a\n"},
+			map[string]string{"in": "/etc"}, "compose.yaml:1: services.web.build.additional_contexts.a: in is a symbolic link, which is not followed; name the file itself"},
 		"Dockerfile in a context": {map[string]string{"compose.yaml": "services: {web: {build: ., ports: [\"80\"]}}\n"},
 			map[string]string{"Dockerfile": filepath.Join(outside, "Dockerfile")},
 			"compose.yaml:1: services.web.build: Dockerfile is a symbolic link, which is not followed; name the file itself"},

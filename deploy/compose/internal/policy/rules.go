@@ -139,7 +139,8 @@ func buildRule(value, pairs *Rule) *Rule {
 	const cached = "what is built anew is decided by what has changed; write /deploy fresh to build everything"
 	return &Rule{fields: map[string]*Rule{
 		"context": value, "dockerfile": value, "dockerfile_inline": value, "target": value, "args": pairs, "secrets": filesRule(value),
-		"no_cache": drop(cached), "pull": drop(cached),
+		"additional_contexts": pairs,
+		"no_cache":            drop(cached), "pull": drop(cached),
 		"privileged": only(usual, "false"), "network": only(usual, "default"),
 	}}
 }
