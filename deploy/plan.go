@@ -138,7 +138,8 @@ type Spec struct {
 	Aliases     []string          `json:"aliases"` // the service's name first; a job has none
 	Memory      int64             `json:"memory"`  // bytes, swap included
 	CPUs        float64           `json:"cpus"`
-	PIDs        int64             `json:"pids"` // processes and threads
+	CPUShares   int64             `json:"cpu_shares,omitempty"` // the weight beside others; 0: the engine's 1024
+	PIDs        int64             `json:"pids"`                 // processes and threads
 	Mounts      []Mount           `json:"mounts,omitempty"`
 	Tmpfs       []Tmpfs           `json:"tmpfs,omitempty"`
 	ReadOnly    bool              `json:"read_only,omitempty"`

@@ -17,6 +17,7 @@ const (
 	defaultMemory   = 1 << 30
 	maxMemory       = 4 << 30
 	defaultCPUs     = 2
+	maxCPUShares    = 1024 // what the engine gives by itself: no service gets more than its neighbours of other previews
 	pidsLimit       = 1024
 	maxStopGrace    = time.Minute
 	defaultTimeout  = 60 * time.Second
@@ -167,7 +168,7 @@ func (in PlanInput) container(s Service, image Image, ends bool) (Container, err
 		Service: s.Name, Reference: image.Reference, DependsOn: s.DependsOn, Check: check, Port: s.Port, Public: s.Public,
 		Spec: Spec{
 			Image: image.ID, Entrypoint: s.Entrypoint, Command: s.Command, Environment: s.Environment, WorkingDir: s.WorkingDir,
-			User: s.User, Aliases: aliases(s), Memory: min(cmp.Or(s.Memory, defaultMemory), cmp.Or(in.Stack.MaxMemory, maxMemory)), CPUs: in.cpus(s), PIDs: pidsLimit,
+			User: s.User, Aliases: aliases(s), Memory: min(cmp.Or(s.Memory, defaultMemory), cmp.Or(in.Stack.MaxMemory, maxMemory)), CPUs: in.cpus(s), CPUShares: min(s.CPUShares, maxCPUShares), PIDs: pidsLimit,
 			// An engine copies nothing into a container whose file system is read-only.
 			Mounts: s.Mounts, Tmpfs: s.Tmpfs, ReadOnly: s.ReadOnly && len(s.Files) == 0, StopSignal: s.StopSignal,
 			StopGrace: min(s.StopGrace, maxStopGrace), Files: s.Files, NoInit: s.NoInit, CapDrop: s.CapDrop, Ulimits: s.Ulimits, ShmSize: s.ShmSize,

@@ -160,23 +160,24 @@ func TestLimits(t *testing.T) {
 		cpus, engine, wantCPUs float64
 		maxMemory              int64
 		maxCPUs                float64
+		shares, wantShares     int64
 	}{
-		{0, 1 << 30, 0, 0, 2, 0, 0},
-		{0, 1 << 30, 0, 1, 1, 0, 0},
-		{64 << 20, 64 << 20, 0.5, 4, 0.5, 0, 0},
-		{8 << 30, 4 << 30, 8, 4, 4, 0, 0},
-		{8 << 30, 6 << 30, 8, 16, 6, 6 << 30, 6},
-		{0, 1 << 30, 0, 16, 2, 6 << 30, 6},
-		{0, 512 << 20, 0, 16, 1, 512 << 20, 1},
+		{0, 1 << 30, 0, 0, 2, 0, 0, 0, 0},
+		{0, 1 << 30, 0, 1, 1, 0, 0, 2, 2},
+		{64 << 20, 64 << 20, 0.5, 4, 0.5, 0, 0, 1024, 1024},
+		{8 << 30, 4 << 30, 8, 4, 4, 0, 0, 1025, 1024},
+		{8 << 30, 6 << 30, 8, 16, 6, 6 << 30, 6, 0, 0},
+		{0, 1 << 30, 0, 16, 2, 6 << 30, 6, 0, 0},
+		{0, 512 << 20, 0, 16, 1, 512 << 20, 1, 0, 0},
 	} {
-		in := input(Service{Name: "web", Memory: test.memory, CPUs: test.cpus})
+		in := input(Service{Name: "web", Memory: test.memory, CPUs: test.cpus, CPUShares: test.shares})
 		in.MaxCPUs, in.Stack.MaxMemory, in.Stack.MaxCPUs = test.engine, test.maxMemory, test.maxCPUs
 		p, err := NewPlan(in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c := p.Containers[0]; c.Memory != test.wantMemory || c.CPUs != test.wantCPUs || c.PIDs <= 0 {
-			t.Errorf("%+v: got %d bytes, %g CPUs, %d processes", test, c.Memory, c.CPUs, c.PIDs)
+		if c := p.Containers[0]; c.Memory != test.wantMemory || c.CPUs != test.wantCPUs || c.CPUShares != test.wantShares || c.PIDs <= 0 {
+			t.Errorf("%+v: got %d bytes, %g CPUs, weight %d, %d processes", test, c.Memory, c.CPUs, c.CPUShares, c.PIDs)
 		}
 	}
 }

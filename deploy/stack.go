@@ -37,9 +37,11 @@ type Service struct {
 	Public bool    `json:"public,omitempty"` // has a host
 	Memory int64   `json:"memory,omitempty"` // bytes; 0: the default
 	CPUs   float64 `json:"cpus,omitempty"`   // 0: the default
-	Mounts []Mount `json:"mounts,omitempty"`
-	Tmpfs  []Tmpfs `json:"tmpfs,omitempty"`
-	Files  []File  `json:"files,omitempty"`
+	// CPUShares is the service's weight beside others where all want the processors, at most the engine's 1024, which 0 is too.
+	CPUShares int64   `json:"cpu_shares,omitempty"`
+	Mounts    []Mount `json:"mounts,omitempty"`
+	Tmpfs     []Tmpfs `json:"tmpfs,omitempty"`
+	Files     []File  `json:"files,omitempty"`
 	// Replicas is how many containers the service has; 0 is one.
 	Replicas int `json:"replicas,omitempty"`
 	// InPlace has a new container take the place of the old one, as for a service that keeps state, instead of starting beside it.

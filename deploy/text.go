@@ -47,6 +47,9 @@ func (c Container) String() string {
 		line("environment %s", strings.Join(slices.Sorted(maps.Keys(c.Environment)), " "))
 	}
 	line("limits %s, %s CPUs, %d processes", size(c.Memory), strconv.FormatFloat(c.CPUs, 'g', -1, 64), c.PIDs)
+	if c.CPUShares > 0 {
+		line("weight %d", c.CPUShares)
+	}
 	for _, m := range c.Mounts {
 		line("volume %s at %s%s", m.Volume, m.Target, map[bool]string{true: ", read-only"}[m.ReadOnly])
 	}

@@ -12,6 +12,7 @@ import (
 const (
 	maxMemory = 4 << 30 // bytes
 	maxCPUs   = 4
+	maxShares = 1024 // the weight of every container without one
 )
 
 // Config is what a Reader needs to know of the server.

@@ -127,7 +127,7 @@ func checkStack(t *testing.T, answer deployments.Stack) {
 		t.Fatalf("%s", answer.JSON)
 	}
 	for _, s := range stack.Services {
-		if s.Memory < 0 || s.Memory > maxMemory || s.CPUs < 0 || s.CPUs > maxCPUs || s.Port < 0 || s.Port > 65535 || s.Public != (s.Port != 0) {
+		if s.Memory < 0 || s.Memory > maxMemory || s.CPUs < 0 || s.CPUs > maxCPUs || s.CPUShares < 0 || s.CPUShares > maxShares || s.Port < 0 || s.Port > 65535 || s.Public != (s.Port != 0) {
 			t.Fatalf("%+v", s)
 		}
 		for _, m := range s.Mounts {

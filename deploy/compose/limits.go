@@ -17,6 +17,7 @@ import (
 const (
 	minMemory = 6 << 20 // the least that the engine accepts
 	minCPUs   = 0.01    // the same
+	minShares = 2       // the least that Linux knows (cgroups, "cpu.shares")
 	maxFiles  = 1 << 20 // of the ulimit nofile
 )
 
@@ -62,6 +63,19 @@ func (p Policy) cpus(found *findings, f field, cpus float64) float64 {
 		return most
 	}
 	return cpus
+}
+
+// shares returns the weight that a service has where others want the processors as well. More than the usual one would be taken from other previews.
+func (r *reading) shares(service string, shares int64) int64 {
+	switch {
+	case shares < 0 || shares > 0 && shares < minShares:
+		r.wrong(r.field(service, "cpu_shares"), fmt.Sprintf("Write a number from %d to %d", minShares, maxShares), "it wants a weight of %d at least", minShares)
+		return 0
+	case shares > maxShares:
+		r.findings.LeaveOut(service, fmt.Sprintf("cpu_shares is cut to %d", maxShares), "it is the weight of every other service, so that none takes the processors from another preview")
+		return maxShares
+	}
+	return shares
 }
 
 // size writes bytes as compose files do.

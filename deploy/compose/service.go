@@ -41,6 +41,7 @@ func (r *reading) translate(name string, project *types.Project) {
 		ReadOnly:    c.ReadOnly,
 	}
 	s.Memory, s.CPUs = r.limits(name, c)
+	s.CPUShares = r.shares(name, c.CPUShares)
 	r.mounts(&s, c)
 	r.configs(&s, project, c)
 	r.secrets(&s, project, c)

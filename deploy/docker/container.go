@@ -150,7 +150,7 @@ func hostConfigOf(p deploy.Plan, c deploy.Container) *container.HostConfig {
 		Tmpfs:          tmpfs,
 		ShmSize:        c.ShmSize,
 		Resources: container.Resources{
-			Memory: c.Memory, MemorySwap: c.Memory, NanoCPUs: int64(math.Round(c.CPUs * 1e9)), PidsLimit: &pids, Ulimits: ulimitsOf(c),
+			Memory: c.Memory, MemorySwap: c.Memory, NanoCPUs: int64(math.Round(c.CPUs * 1e9)), CPUShares: c.CPUShares, PidsLimit: &pids, Ulimits: ulimitsOf(c),
 		},
 	}
 }

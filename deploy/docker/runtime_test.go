@@ -169,7 +169,7 @@ func TestSizeIsAskedAnew(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	s := web("web")
-	s.CPUs = 1000
+	s.CPUs, s.CPUShares = 1000, 73
 	stack := deploy.Stack{Services: []deploy.Service{s}}
 	b.processors.Store(999)
 	d := b.deployment(1, stack)
@@ -188,5 +188,8 @@ func TestSizeIsAskedAnew(t *testing.T) {
 	b.up(d, stack)
 	if got, want := b.inspect(d, "web").HostConfig.NanoCPUs, int64(engine.NCPU)*1e9; got != want {
 		t.Errorf("web got %d billionths of a processor, want %d", got, want)
+	}
+	if got := b.inspect(d, "web").HostConfig.CPUShares; got != 73 {
+		t.Errorf("web has the weight %d, want 73", got)
 	}
 }
