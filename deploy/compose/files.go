@@ -48,7 +48,7 @@ func (r *reading) file(f field, s *deploy.Service, ref types.FileReferenceConfig
 		target = path.Join(folder, target)
 	}
 	target, ok = r.target(f, s, target)
-	if !ok {
+	if !ok || !r.seen(f, target) {
 		return
 	}
 	file := deploy.File{Target: target, UID: r.id(f, ref.UID), GID: r.id(f, ref.GID)}
@@ -149,11 +149,11 @@ func (r *reading) sum(f field, name string) (string, bool) {
 }
 
 // settle brings together what the engine cannot do at once.
-func (r *reading) settle(s *deploy.Service) {
+func (r *reading) settle(s *deploy.Service, c types.ServiceConfig) {
 	for _, file := range s.Files {
 		for _, t := range s.Tmpfs {
 			if strings.HasPrefix(file.Target+"/", t.Target+"/") {
-				r.wrong(r.field(s.Name, "tmpfs"), "Put the file elsewhere, or remove the tmpfs",
+				r.wrong(r.tmpfsField(s.Name, c, t.Target), "Put the file elsewhere, or remove the tmpfs",
 					"%s would hide %s, which is copied in before it is there", shown(t.Target), shown(file.Target))
 			}
 		}
@@ -162,4 +162,35 @@ func (r *reading) settle(s *deploy.Service) {
 		s.ReadOnly = false
 		r.findings.LeaveOut(s.Name, "read_only is left out", "files are copied into the container, which a read-only one does not take")
 	}
+}
+
+// seen reports whether a container sees what is copied to the target before it starts. It has folders and files of its own, which the engine puts over it.
+func (r *reading) seen(f field, target string) bool {
+	switch target {
+	case "/etc/hosts", "/etc/hostname", "/etc/resolv.conf":
+		r.findings.LeaveOut(f.service, target+" is left out", "the engine writes that file for each container; services find each other by their names")
+		return false
+	}
+	for _, own := range []string{"/dev", "/proc", "/sys"} {
+		if strings.HasPrefix(target+"/", own+"/") {
+			r.wrong(f, "Put it elsewhere, such as below /run", "%s would be hidden: every container gets %s of its own when it starts", shown(target), own)
+			return false
+		}
+	}
+	return true
+}
+
+// tmpfsField returns where a tmpfs is written.
+func (r *reading) tmpfsField(service string, c types.ServiceConfig, target string) field {
+	for i, t := range c.Tmpfs {
+		if at, _, _ := strings.Cut(t, ":"); path.Clean(at) == target {
+			return r.item(service, "tmpfs", i, len(c.Tmpfs), at)
+		}
+	}
+	for i, v := range c.Volumes {
+		if v.Type == types.VolumeTypeTmpfs && path.Clean(v.Target) == target {
+			return r.item(service, "volumes", i, len(c.Volumes), v.Target)
+		}
+	}
+	return r.field(service, "tmpfs")
 }

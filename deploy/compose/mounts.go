@@ -152,6 +152,7 @@ func (r *reading) bind(f field, s *deploy.Service, target string, v types.Servic
 	there, ok := r.there(f, source)
 	switch {
 	case !ok:
+	case there && !r.seen(f, target):
 	case there:
 		if sum, ok := r.sum(f, source); ok {
 			s.Files = append(s.Files, deploy.File{Target: target, Source: source, Sum: sum})

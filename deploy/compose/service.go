@@ -45,7 +45,7 @@ func (r *reading) translate(name string, project *types.Project) {
 	r.mounts(&s, c)
 	r.configs(&s, project, c)
 	r.secrets(&s, project, c)
-	r.settle(&s)
+	r.settle(&s, c)
 	if s.WorkingDir != "" && !path.IsAbs(s.WorkingDir) {
 		r.wrong(r.field(name, "working_dir"), "Write it from the root, such as /app", "it wants an absolute path")
 	}
