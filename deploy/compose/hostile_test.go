@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/schema"
+	"golang.org/x/tools/txtar"
 
 	"vitrine/deploy"
 	"vitrine/deploy/compose/internal/checkout"
@@ -140,8 +141,10 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 	}
 }
 
-// Every file here would take long or much memory if it were followed to its end.
-func TestFilesThatGrow(t *testing.T) {
+// A growing is a compose file that would take long or much memory if it were followed to its end, and what it is refused with.
+type growing struct{ file, want string }
+
+func growingFiles() map[string]growing {
 	service := "  web:\n    image: a\n    ports: [\"8080\"]\n"
 	var thousands, laughs strings.Builder
 	thousands.WriteString("services:\n")
@@ -153,7 +156,7 @@ func TestFilesThatGrow(t *testing.T) {
 		fmt.Fprintf(&laughs, "x-%d: &x%d [*x%d, *x%d, *x%d]\n", i+1, i+1, i, i, i)
 	}
 	aliases := "x-long: &long \"" + strings.Repeat("x", 500_000) + "\"\nx-many: [" + strings.Repeat("*long,", 1000) + "]\nservices:\n" + service
-	tests := map[string]struct{ file, want string }{
+	return map[string]growing{
 		"10,000 services":          {thousands.String(), "there are 10000 services; a preview may have 25"},
 		"billion laughs":           {laughs.String() + "services:\n" + service, "with its aliases followed the file, or all of them together, have more than"},
 		"long alias":               {aliases, "with its aliases followed the file, or all of them together, have more than"},
@@ -175,7 +178,10 @@ func TestFilesThatGrow(t *testing.T) {
 		"variables": {"services:\n" + service + "    environment:\n" + keys("      K%d: "+strings.Repeat("$A", 60)+"\n", 200),
 			"the file uses variables more than 5000 times"},
 	}
-	for name, tt := range tests {
+}
+
+func TestFilesThatGrow(t *testing.T) {
+	for name, tt := range growingFiles() {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "compose.yaml", tt.file)
@@ -193,6 +199,43 @@ func TestFilesThatGrow(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each of the files that grow, and of the archives that are refused, is read once in each round. What is reported besides is the slowest of all readings.
+func BenchmarkHostileFiles(b *testing.B) {
+	dirs := map[string]string{}
+	for name, g := range growingFiles() {
+		dirs[name] = b.TempDir()
+		write(b, dirs[name], "compose.yaml", g.file)
+	}
+	archives, err := filepath.Glob("testdata/no-*.txtar")
+	if err != nil || len(archives) == 0 {
+		b.Fatal("no archives in testdata", err)
+	}
+	for _, name := range archives {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		dirs[name] = unpack(b, archive)
+	}
+	var slowest time.Duration
+	var which string
+	for b.Loop() {
+		for name, dir := range dirs {
+			began := time.Now()
+			_, err := New(Config{}).Read(b.Context(), "acme/shop", dir, deployments.Values{Own: testVars()})
+			if took := time.Since(began); took > slowest {
+				slowest, which = took, name
+			}
+			if deployments.FaultOf(err) == nil {
+				b.Fatalf("%s is not refused: %v", name, err)
+			}
+		}
+	}
+	b.ReportMetric(float64(len(dirs)), "files")
+	b.ReportMetric(float64(slowest.Microseconds())/1000, "ms/slowest")
+	b.Logf("the slowest of %d files is %s: %v", len(dirs), which, slowest)
 }
 
 // A file that is included again and again is merged again and again.

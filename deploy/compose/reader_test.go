@@ -60,7 +60,7 @@ func TestRead(t *testing.T) {
 }
 
 // unpack writes a checkout.
-func unpack(t *testing.T, archive *txtar.Archive) string {
+func unpack(t testing.TB, archive *txtar.Archive) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, f := range archive.Files {
@@ -71,7 +71,7 @@ func unpack(t *testing.T, archive *txtar.Archive) string {
 	return dir
 }
 
-func write(t *testing.T, dir, name, content string) {
+func write(t testing.TB, dir, name, content string) {
 	t.Helper()
 	to := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
