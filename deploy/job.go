@@ -44,7 +44,7 @@ func (in PlanInput) addJobs(p *Plan, of Container, jobs []keyedJob) error {
 	for i, j := range jobs {
 		c := of
 		c.Job, c.JobKey, c.First, c.State = i+1, j.key, j.First, false
-		c.Port, c.Public, c.URL = 0, false, ""
+		c.Port, c.Public, c.URL, c.PostStart = 0, false, "", nil
 		c.Check = Check{Kind: CheckExit, Timeout: exitTimeout}
 		c.Entrypoint, c.Command, c.Aliases = j.Run[:1:1], nil, []string{}
 		if len(j.Run) > 1 {

@@ -145,7 +145,8 @@ type Spec struct {
 	ReadOnly    bool              `json:"read_only,omitempty"`
 	StopSignal  string            `json:"stop_signal,omitempty"`
 	StopGrace   time.Duration     `json:"stop_grace,omitempty"`
-	Files       []File            `json:"files,omitempty"` // copied in before it starts
+	Files       []File            `json:"files,omitempty"`      // copied in before it starts
+	PostStart   []Hook            `json:"post_start,omitempty"` // run in it after each start, one after the other
 	NoInit      bool              `json:"no_init,omitempty"`
 	CapDrop     []string          `json:"cap_drop,omitempty"` // of those that every container has; "ALL" is all
 	Ulimits     map[string]Ulimit `json:"ulimits,omitempty"`

@@ -171,7 +171,7 @@ func (in PlanInput) container(s Service, image Image, ends bool) (Container, err
 			User: s.User, Aliases: aliases(s), Memory: min(cmp.Or(s.Memory, defaultMemory), cmp.Or(in.Stack.MaxMemory, maxMemory)), CPUs: in.cpus(s), CPUShares: min(s.CPUShares, maxCPUShares), PIDs: pidsLimit,
 			// An engine copies nothing into a container whose file system is read-only.
 			Mounts: s.Mounts, Tmpfs: s.Tmpfs, ReadOnly: s.ReadOnly && len(s.Files) == 0, StopSignal: s.StopSignal,
-			StopGrace: min(s.StopGrace, maxStopGrace), Files: s.Files, NoInit: s.NoInit, CapDrop: s.CapDrop, Ulimits: s.Ulimits, ShmSize: s.ShmSize,
+			StopGrace: min(s.StopGrace, maxStopGrace), Files: s.Files, PostStart: s.PostStart, NoInit: s.NoInit, CapDrop: s.CapDrop, Ulimits: s.Ulimits, ShmSize: s.ShmSize,
 			ServiceLabels: s.Labels, Health: watched(s.Health),
 		},
 	}

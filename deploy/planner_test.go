@@ -186,3 +186,23 @@ func TestLimits(t *testing.T) {
 // TestPlanProperties makes stacks of services that depend on each other as it comes. A plan either holds what a plan promises, or there is a circle.
 // holds fails unless every container stands behind its dependencies and has an address of its own.
 // circular reports, by another way than the planner's, whether a service leads back to itself.
+
+// The hooks of a service belong to its own containers, all of them, and not to those of its jobs.
+func TestHooksAreNotForJobs(t *testing.T) {
+	in := input(Service{Name: "web", Replicas: 2, PostStart: []Hook{{Command: []string{"bin/warm"}}}})
+	in.Stack.Jobs = []Job{{Service: "web", Run: []string{"bin/migrate"}}}
+	p, err := NewPlan(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range p.Containers {
+		if hooks := len(c.PostStart); (c.Job > 0) != (hooks == 0) {
+			t.Errorf("job %d, replica %d has %d hooks", c.Job, c.Replica, hooks)
+		}
+	}
+	in.Stack.Services[0].PostStart = []Hook{{}}
+	var wrong *StackError
+	if _, err := NewPlan(in); !errors.As(err, &wrong) || wrong.Service != "web" {
+		t.Errorf("got %v for a hook without a command", err)
+	}
+}

@@ -51,6 +51,7 @@ type Service struct {
 	CapDrop    []string          `json:"cap_drop,omitempty"`
 	Ulimits    map[string]Ulimit `json:"ulimits,omitempty"`  // by name: "nofile"
 	ShmSize    int64             `json:"shm_size,omitempty"` // bytes; 0: the engine's 64 MiB
+	PostStart  []Hook            `json:"post_start,omitempty"`
 	StopSignal string            `json:"stop_signal,omitempty"`
 	StopGrace  time.Duration     `json:"stop_grace,omitempty"` // nanoseconds; 0: the engine's 10 s
 	ReadOnly   bool              `json:"read_only,omitempty"`
@@ -64,6 +65,13 @@ type Job struct {
 	Run     []string `json:"run"` // in place of the service's command and entrypoint
 	// First says that it runs once in the environment's life, and again after a reset, instead of at each deploy.
 	First bool `json:"first,omitempty"`
+}
+
+// A Hook is a command that runs in a service's container once it has started, before the service counts as up.
+type Hook struct {
+	Command     []string          `json:"command"`
+	WorkingDir  string            `json:"working_dir,omitempty"` // empty: the container's
+	Environment map[string]string `json:"environment,omitempty"` // beside the container's
 }
 
 // A File is a file or a folder that is copied into a container before it starts. It is how a development file's bind, a config and a secret arrive.

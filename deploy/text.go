@@ -64,6 +64,9 @@ func (c Container) String() string {
 		}
 	}
 	c.settings(line)
+	for _, h := range c.PostStart {
+		line("once started runs %q", h.Command)
+	}
 	if c.ReadOnly {
 		line("read-only root")
 	}

@@ -22,7 +22,7 @@ func TestPlanText(t *testing.T) {
 			Name: "web", Port: 8080, Public: true, Command: []string{"serve", "--port", "8080"}, User: "1000", WorkingDir: "/app", ReadOnly: true,
 			Environment: map[string]string{"VITRINE_URL_WEB": "http://shop-pr-42.preview.localhost:8080", "SECRET": "do not show"},
 			DependsOn:   []Dependency{{Service: "migrate", Condition: Completed}, {Service: "db", Condition: Healthy}, {Service: "gone", Optional: true}},
-			Tmpfs:       []Tmpfs{{Target: "/tmp"}}, Memory: 8 << 30, CPUs: 0.5, CPUShares: 512, StopSignal: "SIGQUIT", StopGrace: 5 * time.Second,
+			Tmpfs:       []Tmpfs{{Target: "/tmp"}}, Memory: 8 << 30, CPUs: 0.5, CPUShares: 512, PostStart: []Hook{{Command: []string{"bin/warm", "cache"}}}, StopSignal: "SIGQUIT", StopGrace: 5 * time.Second,
 		},
 		Service{Name: "db", Image: "postgres:16", Aliases: []string{"database", "db"}, Mounts: []Mount{{Volume: "pgdata", Target: "/var/lib/postgresql/data"}},
 			Health: &Health{Test: []string{"CMD", "pg_isready"}, Interval: time.Second, StartPeriod: 10 * time.Second}},

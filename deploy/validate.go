@@ -50,6 +50,9 @@ func checked(stack Stack) ([]Service, error) {
 		if err := checkFiles(s); err != nil {
 			return nil, err
 		}
+		if slices.ContainsFunc(s.PostStart, func(h Hook) bool { return len(h.Command) == 0 }) {
+			return nil, &StackError{Service: s.Name, Reason: "a post_start hook has nothing to run"}
+		}
 	}
 	if err := checkJobs(stack.Jobs, names); err != nil {
 		return nil, err

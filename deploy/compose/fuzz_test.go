@@ -23,7 +23,7 @@ import (
 
 // passes are the fields of a service that may be in a file that is read. The list is a second one on purpose.
 var passes = strings.Fields(`image build command entrypoint environment env_file label_file labels depends_on extends profiles links healthcheck expose
-	ports volumes configs secrets tmpfs working_dir user init mem_limit cpus shm_size ulimits scale deploy stop_signal stop_grace_period read_only cap_drop
+	ports volumes configs secrets tmpfs working_dir user init mem_limit cpus shm_size ulimits scale deploy stop_signal stop_grace_period post_start read_only cap_drop
 	networks security_opt tty stdin_open attach hostname domainname container_name platform pull_policy develop logging restart extra_hosts cpu_shares
 	cpu_quota cpu_period cpu_count cpu_percent mem_reservation memswap_limit pids_limit`)
 

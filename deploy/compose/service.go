@@ -14,7 +14,10 @@ import (
 	"vitrine/deploy"
 )
 
-const maxStopGrace = time.Minute
+const (
+	maxStopGrace = time.Minute
+	maxHooks     = 25 // of a service
+)
 
 // translate adds a service to the stack. It takes each field that the rules let through, and looks at its value.
 func (r *reading) translate(name string, project *types.Project) {
@@ -36,6 +39,7 @@ func (r *reading) translate(name string, project *types.Project) {
 		Ulimits:     r.ulimits(name, c.Ulimits),
 		ShmSize:     r.shmSize(name, int64(c.ShmSize)),
 		Replicas:    r.replicas(name, c),
+		PostStart:   r.postStart(name, c.PostStart),
 		StopSignal:  c.StopSignal,
 		StopGrace:   r.stopGrace(name, c.StopGracePeriod),
 		ReadOnly:    c.ReadOnly,
@@ -123,6 +127,30 @@ func (r *reading) duration(service, field string, d *types.Duration) time.Durati
 		r.wrong(r.field(service, field), "Write one such as 30s", "it wants a time between 0 and 24h")
 	}
 	return time.Duration(*d)
+}
+
+// postStart returns what is run in the service's container once it has started.
+func (r *reading) postStart(service string, hooks []types.ServiceHook) []deploy.Hook {
+	if len(hooks) > maxHooks {
+		r.wrong(r.field(service, "post_start"), "", "there are %d hooks; a service may have %d", len(hooks), maxHooks)
+		return nil
+	}
+	var all []deploy.Hook
+	for i, h := range hooks {
+		f := r.item(service, "post_start", i, len(hooks), "")
+		if len(h.Command) == 0 || h.Command[0] == "" {
+			r.wrong(f, "Write one such as `command: [\"bin/warm\"]`", "it wants a command")
+		}
+		if h.WorkingDir != "" && !path.IsAbs(h.WorkingDir) {
+			r.wrong(f, "Write it from the root, such as /app", "working_dir wants an absolute path")
+		}
+		hook := deploy.Hook{Command: h.Command, WorkingDir: h.WorkingDir}
+		if values := r.pairs(service, f.path+".environment", h.Environment); len(values) > 0 {
+			hook.Environment = values
+		}
+		all = append(all, hook)
+	}
+	return all
 }
 
 func (r *reading) stopGrace(service string, d *types.Duration) time.Duration {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -147,30 +148,34 @@ func (s *start) test(ctx context.Context, svc *service, hide *deployments.Mask) 
 
 // exec runs a command in a container and returns its status and the beginning of its output, which is masked before it is cut. It returns when ctx is done, though the command may go on.
 func (r *Runtime) exec(ctx context.Context, id string, command []string, hide *deployments.Mask) (status int, output []byte, err error) {
+	var out bounded
+	status, err = r.execute(ctx, id, container.ExecOptions{Cmd: command}, hide, &out)
+	return status, out.kept, err
+}
+
+// execute runs something in a container, writes its output, masked, to out, and returns its status. It returns when ctx is done, as exec does.
+func (r *Runtime) execute(ctx context.Context, id string, what container.ExecOptions, hide *deployments.Mask, out io.Writer) (status int, err error) {
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, tied{}, true))
 	defer cancel()
-	made, err := r.client.ContainerExecCreate(ctx, id, container.ExecOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
+	what.AttachStdout, what.AttachStderr = true, true
+	made, err := r.client.ContainerExecCreate(ctx, id, what)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	stream, err := r.client.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	defer stream.Close()
 	stop := context.AfterFunc(ctx, stream.Close)
 	defer stop()
-	var out bounded
-	masked := hide.Writer(&out)
+	masked := hide.Writer(out)
 	_, err = stdcopy.StdCopy(masked, masked, stream.Reader)
 	if err := errors.Join(err, masked.Close()); err != nil {
-		return 0, nil, errors.Join(ctx.Err(), err)
+		return 0, errors.Join(ctx.Err(), err)
 	}
 	ended, err := r.client.ContainerExecInspect(ctx, made.ID)
-	if err != nil {
-		return 0, nil, err
-	}
-	return ended.ExitCode, out.kept, nil
+	return ended.ExitCode, err
 }
 
 // bounded keeps the beginning of what is written to it.

@@ -89,10 +89,6 @@ func (r *Runtime) inspect(ctx context.Context, c deploy.Container) (container.In
 }
 
 func configOf(c deploy.Container) *container.Config {
-	env := make([]string, 0, len(c.Environment))
-	for _, k := range slices.Sorted(maps.Keys(c.Environment)) {
-		env = append(env, k+"="+c.Environment[k])
-	}
 	labels := maps.Clone(c.Labels)
 	for k, v := range c.ServiceLabels {
 		if _, ours := labels[k]; !ours {
@@ -100,7 +96,7 @@ func configOf(c deploy.Container) *container.Config {
 		}
 	}
 	config := &container.Config{
-		Image: c.Image, Entrypoint: c.Entrypoint, Cmd: c.Command, Env: env, WorkingDir: c.WorkingDir, User: c.User,
+		Image: c.Image, Entrypoint: c.Entrypoint, Cmd: c.Command, Env: assignments(c.Environment), WorkingDir: c.WorkingDir, User: c.User,
 		Labels: labels, StopSignal: c.StopSignal,
 	}
 	if c.StopGrace > 0 {
@@ -113,6 +109,15 @@ func configOf(c deploy.Container) *container.Config {
 		}
 	}
 	return config
+}
+
+// assignments writes variables as NAME=value.
+func assignments(variables map[string]string) []string {
+	env := make([]string, 0, len(variables))
+	for _, k := range slices.Sorted(maps.Keys(variables)) {
+		env = append(env, k+"="+variables[k])
+	}
+	return env
 }
 
 // tmpfsOptions are those of mount(8) that the engine takes.

@@ -211,14 +211,23 @@ func (s *start) tellOfJob(svc *service, done bool) error {
 	return nil
 }
 
-// launch starts the service's container.
+// launch starts the service's container, and runs its hooks there unless it runs already.
 func (s *start) launch(ctx context.Context, svc *service) error {
 	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	if svc.Kept && len(svc.PostStart) > 0 {
+		found, err := s.client.ContainerInspect(limited, svc.id)
+		if err != nil {
+			return fmt.Errorf("look up container %s: %w", svc.Name, err)
+		}
+		if found.State != nil && found.State.Running {
+			return nil
+		}
+	}
 	if err := s.client.ContainerStart(limited, svc.id, container.StartOptions{}); err != nil {
 		return s.startError(ctx, svc, err)
 	}
-	return nil
+	return s.hooks(ctx, svc)
 }
 
 // await waits until the dependency is in its condition: a service is once all of its replicas are.

@@ -95,5 +95,6 @@ func ofServices() map[string]refusal {
 		"log_driver log_opt": {"logs are kept by the server", "Remove it; write to the standard output"},
 		"deploy.mode":        {"it is for a swarm", "Remove it"},
 		"pre_start.[].privileged post_start.[].privileged pre_stop.[].privileged": {host, remove},
+		"pre_start.[].user post_start.[].user pre_stop.[].user":                   {"a hook runs as the user of its service", "Remove it; what has to run as another user goes into the image's entrypoint"},
 	}
 }

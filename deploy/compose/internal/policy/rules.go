@@ -91,6 +91,7 @@ func serviceRule() *Rule {
 		"ulimits":           {each: &Rule{fields: map[string]*Rule{"soft": value, "hard": value}}},
 		"scale":             value,
 		"deploy":            deployRule(value),
+		"post_start":        hookRule(value, values, pairs),
 		"stop_signal":       value,
 		"stop_grace_period": value,
 		"read_only":         value,
@@ -179,6 +180,12 @@ func volumesRule(value *Rule) *Rule {
 
 func filesRule(value *Rule) *Rule {
 	return &Rule{items: &Rule{fields: map[string]*Rule{"source": value, "target": value, "uid": value, "gid": value, "mode": value}}}
+}
+
+func hookRule(value, values, pairs *Rule) *Rule {
+	return &Rule{items: &Rule{fields: map[string]*Rule{
+		"command": values, "working_dir": value, "environment": pairs, "privileged": only(usual, "false"),
+	}}}
 }
 
 func networkRule(values *Rule) *Rule {

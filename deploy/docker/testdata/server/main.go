@@ -6,7 +6,7 @@
 //	server check URL                                        exits 0 where URL answers 200
 //	server fail [TEXT]                                      prints a line, or TEXT, and exits 1
 //	server hang                                             never ends
-//	server append FILE LINE                                 adds a line to FILE
+//	server append FILE LINE                                 adds a line, with the variables that it names, to FILE
 package main
 
 import (
@@ -106,7 +106,7 @@ func command(args []string) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(f, args[2])
+		_, err = fmt.Fprintln(f, os.ExpandEnv(args[2]))
 		return errors.Join(err, f.Close())
 	case "fail":
 		if len(args) > 1 {
