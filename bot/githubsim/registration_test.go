@@ -257,6 +257,9 @@ func TestCodesEnd(t *testing.T) {
 	w := newBareWorld(t, true)
 	ctx, client := t.Context(), w.client(http.DefaultTransport)
 	first := w.created(ofAcme, w.manifest(nil), "Vitrine X")
+	if n := len(w.hooked()); n != 1 || len(w.Deliveries()) != 1 {
+		t.Errorf("the first App was sent %d webhooks, and has %d deliveries", n, len(w.Deliveries()))
+	}
 	w.mu.Lock()
 	w.clock = func() time.Time { return time.Now().Add(conversionTime) }
 	w.mu.Unlock()
@@ -265,6 +268,9 @@ func TestCodesEnd(t *testing.T) {
 	}
 	// Nobody has the first App, so its name is free for another try.
 	second := w.created(ofAcme, w.manifest(map[string]any{"hook_attributes": nil}), "Vitrine X")
+	if left := w.Deliveries(); len(left) != 0 {
+		t.Errorf("the second App has %d deliveries of the first", len(left))
+	}
 	for _, code := range []string{first, "x", second[:39]} {
 		if _, res, err := client.Apps.CompleteAppManifest(ctx, code); err == nil || res.StatusCode != http.StatusNotFound {
 			t.Errorf("the code %q counts: %v", code, err)

@@ -136,11 +136,13 @@ func (h *hooks) setSecret(secret string) {
 	h.secret = secret
 }
 
-// register changes whose webhooks are sent.
+// register changes whose webhooks are sent. Those of the App before are nobody's any more.
 func (h *hooks) register(url, secret string, app int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.url, h.secret, h.app = url, secret, app
+	h.deliveries = nil
+	h.queue = h.queue[:min(1, len(h.queue))] // the first may be under way
 }
 
 // address returns where a delivery goes, and its headers.
