@@ -28,6 +28,7 @@ var ErrCode = errors.New("GitHub does not take the code: it counts once, and for
 type App struct {
 	ID            int64  `json:"id"`
 	Slug          string `json:"slug"`
+	Name          string `json:"name"`     // which the person may have changed on GitHub's page
 	HTMLURL       string `json:"html_url"` // its public page, below which it is installed
 	PEM           string `json:"pem"`      // its private key
 	WebhookSecret string `json:"webhook_secret"`

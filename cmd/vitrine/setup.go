@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -31,16 +32,16 @@ func (s *settingUp) Form(name, account, state string) (action, manifest string, 
 }
 
 // Register implements [web.Registrar]: it keeps the App in the data folder.
-func (s *settingUp) Register(ctx context.Context, code string) (install string, err error) {
+func (s *settingUp) Register(ctx context.Context, code string) (name, install string, err error) {
 	app, err := s.registration().Exchange(ctx, code)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if err := keepApp(s.Data, app); err != nil {
-		return "", err
+		return "", "", err
 	}
 	s.log.Info("the GitHub App is registered", "app", app.Slug, "id", app.ID)
-	return app.HTMLURL + "/installations/new", nil
+	return cmp.Or(app.Name, app.Slug), app.HTMLURL + "/installations/new", nil
 }
 
 func (s *settingUp) registration() bot.Registration {

@@ -37,7 +37,7 @@ func newForgeOfCodes(t *testing.T) *forgeOfCodes {
 		case code := <-f.codes:
 			if r.Method == http.MethodPost && r.URL.Path == "/api/v3/app-manifests/"+code+"/conversions" && !f.away.Load() {
 				w.WriteHeader(http.StatusCreated)
-				fmt.Fprint(w, `{"id":7,"slug":"vitrine-x","html_url":"https://github.test/apps/vitrine-x","pem":"the key","webhook_secret":"the secret","client_id":"c","client_secret":"s"}`)
+				fmt.Fprint(w, `{"id":7,"slug":"vitrine-x","name":"Vitrine X","html_url":"https://github.test/apps/vitrine-x","pem":"the key","webhook_secret":"the secret","client_id":"c","client_secret":"s"}`)
 				return
 			}
 			f.codes <- code
@@ -171,7 +171,8 @@ func TestSetUp(t *testing.T) {
 		t.Errorf("a code of nobody's is answered %d:\n%s", status, page)
 	}
 	forge.codes <- "abc"
-	if status, page := u.get(back); status != http.StatusOK || !strings.Contains(page, `href="https://github.test/apps/vitrine-x/installations/new"`) {
+	if status, page := u.get(back); status != http.StatusOK || !strings.Contains(page, `href="https://github.test/apps/vitrine-x/installations/new"`) ||
+		!strings.Contains(page, "<strong>Vitrine X</strong> is registered") {
 		t.Fatalf("the code is answered %d:\n%s", status, page)
 	}
 	select {

@@ -88,6 +88,19 @@ func newWorld(t *testing.T, extra ...string) *world {
 // newWorldBeside makes a world that has neighbours of its own.
 func newWorldBeside(t *testing.T, n neighbours, extra ...string) *world {
 	t.Helper()
+	w := newWorldOn(t, n, func(w *world) (*githubsim.Server, error) {
+		return sample.NewGithub(w.web, w.TempDir(), w.webhookURL(), "secret")
+	})
+	key := filepath.Join(t.TempDir(), "app.pem")
+	w.must(os.WriteFile(key, w.github.PrivateKeyPEM(), 0o600))
+	w.env = append(append(w.env, fmt.Sprintf("VITRINE_GITHUB_APP_ID=%d", sample.App), "VITRINE_GITHUB_PRIVATE_KEY_FILE="+key,
+		"VITRINE_GITHUB_WEBHOOK_SECRET=secret"), extra...)
+	return w
+}
+
+// newWorldOn makes a world on a simulated GitHub, whose serve knows of no App.
+func newWorldOn(t *testing.T, n neighbours, github func(*world) (*githubsim.Server, error)) *world {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a Docker engine")
 	}
@@ -95,15 +108,12 @@ func newWorldBeside(t *testing.T, n neighbours, extra ...string) *world {
 		T: t, neighbours: n, base: "vitrine-test-" + randomName() + ":base", port: freePort(t), registry: fmt.Sprintf("127.0.0.1:%d", freePort(t)),
 		data: filepath.Join(n.folder(t), "data"), logs: filepath.Join(t.TempDir(), "serve.log"),
 	}
-	w.openGithub()
-	key := filepath.Join(t.TempDir(), "app.pem")
-	w.must(os.WriteFile(key, w.github.PrivateKeyPEM(), 0o600))
+	w.openGithub(github)
 	w.env = append([]string{
 		fmt.Sprintf("VITRINE_LISTEN=127.0.0.1:%d", w.port), "VITRINE_DATA=" + w.data, "VITRINE_REGISTRY_LISTEN=" + w.registry,
 		"VITRINE_TRUSTED_IMAGES=" + w.base, "VITRINE_SUBNETS=" + somePool().String(), "VITRINE_FIREWALL=off",
 		"VITRINE_GITHUB_URL=" + w.web, "VITRINE_GITHUB_API_URL=" + w.web + "/api/v3/",
-		fmt.Sprintf("VITRINE_GITHUB_APP_ID=%d", sample.App), "VITRINE_GITHUB_PRIVATE_KEY_FILE=" + key, "VITRINE_GITHUB_WEBHOOK_SECRET=secret",
-	}, append(n.env(), extra...)...)
+	}, n.env()...)
 	t.Cleanup(w.clean)
 	path, err := binary()
 	w.must(err)
@@ -114,13 +124,13 @@ func newWorldBeside(t *testing.T, n neighbours, extra ...string) *world {
 	return w
 }
 
-func (w *world) openGithub() {
+func (w *world) openGithub(open func(*world) (*githubsim.Server, error)) {
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
 	w.Cleanup(server.Close)
 	w.web = server.URL
 	var err error
-	w.github, err = sample.NewGithub(w.web, w.TempDir(), w.webhookURL(), "secret")
+	w.github, err = open(w)
 	w.must(err)
 	w.Cleanup(func() { w.must(w.github.Close()) })
 	handler = conformance.Conform(w.T, w.github)

@@ -22,9 +22,9 @@ type Registrar interface {
 	// Form returns where the browser posts the manifest of an App, and the manifest. The account is an organisation, or empty. state comes back with the
 	// code. The error is for people.
 	Form(name, account, state string) (action, manifest string, err error)
-	// Register takes the code that the browser came back with, keeps what the forge gives for it, and returns the page where the App is installed. The
-	// error is for people.
-	Register(ctx context.Context, code string) (install string, err error)
+	// Register takes the code that the browser came back with, keeps what the forge gives for it, and returns the App's name and the page where it is
+	// installed. The error is for people.
+	Register(ctx context.Context, code string) (name, install string, err error)
 }
 
 // SetupConfig is what the set-up has to know.
@@ -112,14 +112,14 @@ func (s *setup) confirm(w http.ResponseWriter, name, account string) {
 }
 
 func (s *setup) register(w http.ResponseWriter, r *http.Request, code string) {
-	install, err := s.Registrar.Register(r.Context(), code)
+	name, install, err := s.Registrar.Register(r.Context(), code)
 	if err != nil {
 		s.Log.Warn("register the GitHub App", "error", err)
 		s.ask(w, http.StatusBadGateway, s.Name, "", fmt.Sprintf("The App could not be taken over: %s. Begin again; where GitHub has made an App already, delete it there first.", err))
 		return
 	}
 	s.done = true
-	s.show(w, http.StatusOK, setupView{Title: "The App is registered", Step: "done", Install: install})
+	s.show(w, http.StatusOK, setupView{Title: "The App is registered", Step: "done", Name: name, Install: install})
 	s.Done()
 }
 
