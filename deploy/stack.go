@@ -134,5 +134,6 @@ type Mount struct {
 	Volume   string `json:"volume"` // one of Stack.Volumes
 	Target   string `json:"target"` // an absolute path
 	ReadOnly bool   `json:"read_only,omitempty"`
+	Subpath  string `json:"subpath,omitempty"` // a folder of the volume, relative, to be mounted instead of all of it; it has to be there
 	NoCopy   bool   `json:"no_copy,omitempty"` // what the image has at Target is not copied into the new volume
 }

@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ func (c Container) String() string {
 		line("weight %d", c.CPUShares)
 	}
 	for _, m := range c.Mounts {
-		line("volume %s at %s%s", m.Volume, m.Target, map[bool]string{true: ", read-only"}[m.ReadOnly])
+		line("volume %s at %s%s", path.Join(m.Volume, m.Subpath), m.Target, map[bool]string{true: ", read-only"}[m.ReadOnly])
 	}
 	for _, t := range c.Tmpfs {
 		line("tmpfs at %s", t.Target)

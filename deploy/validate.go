@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 )
@@ -69,6 +70,8 @@ func checkMounts(s Service, volumes map[string]bool) error {
 			return &StackError{Service: s.Name, Reason: fmt.Sprintf("it mounts %q, which is no volume of this stack", m.Volume)}
 		case !path.IsAbs(target) || target == "/":
 			return &StackError{Service: s.Name, Reason: fmt.Sprintf("it mounts volume %q at %q, which is no absolute path below /", m.Volume, m.Target)}
+		case m.Subpath != "" && !filepath.IsLocal(m.Subpath):
+			return &StackError{Service: s.Name, Reason: fmt.Sprintf("it mounts %q of volume %q, which is no folder in it", m.Subpath, m.Volume)}
 		case targets[target]:
 			return &StackError{Service: s.Name, Reason: fmt.Sprintf("it mounts two volumes at %s", target)}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -119,8 +120,8 @@ func (r *reading) volume(f field, s *deploy.Service, target string, v types.Serv
 	declared, _ := r.top["volumes"].(map[string]any)
 	_, ok := declared[v.Source]
 	switch {
-	case v.Volume != nil && v.Volume.Subpath != "":
-		r.wrong(f, "Use a volume of its own for each folder", "volume.subpath is not supported yet")
+	case v.Volume != nil && v.Volume.Subpath != "" && (v.Source == "" || !filepath.IsLocal(v.Volume.Subpath)):
+		r.wrong(f, "Write one such as uploads/images", "volume.subpath wants the path of a folder in a volume that has a name")
 		return
 	case v.Source == "":
 		v.Source = anonymous(s.Name, target)
@@ -128,7 +129,11 @@ func (r *reading) volume(f field, s *deploy.Service, target string, v types.Serv
 		r.wrong(f, "Add it under the top-level `volumes:`", "there is no volume %q", shown(v.Source))
 		return
 	}
-	r.mount(s, deploy.Mount{Volume: v.Source, Target: target, ReadOnly: v.ReadOnly, NoCopy: v.Volume != nil && v.Volume.NoCopy})
+	m := deploy.Mount{Volume: v.Source, Target: target, ReadOnly: v.ReadOnly}
+	if v.Volume != nil {
+		m.NoCopy, m.Subpath = v.Volume.NoCopy, v.Volume.Subpath
+	}
+	r.mount(s, m)
 }
 
 func (r *reading) mount(s *deploy.Service, m deploy.Mount) {

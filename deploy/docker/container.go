@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/versions"
 
 	"vitrine/deploy"
 	"vitrine/deployments"
@@ -174,12 +175,35 @@ func mountsOf(p deploy.Plan, c deploy.Container) []mount.Mount {
 	mounts := make([]mount.Mount, 0, len(c.Mounts))
 	for _, m := range c.Mounts {
 		one := mount.Mount{Type: mount.TypeVolume, Source: p.VolumeName(m.Volume), Target: m.Target, ReadOnly: m.ReadOnly}
-		if m.NoCopy {
-			one.VolumeOptions = &mount.VolumeOptions{NoCopy: true}
+		if m.NoCopy || m.Subpath != "" {
+			one.VolumeOptions = &mount.VolumeOptions{NoCopy: m.NoCopy, Subpath: m.Subpath}
 		}
 		mounts = append(mounts, one)
 	}
 	return mounts
+}
+
+// subpathVersion is the first version of the engine's API that mounts a folder of a volume (Engine API, version history). Those before do not know the
+// option, and mount all of it.
+const subpathVersion = "1.45"
+
+// mountable returns the Fault of a stack that mounts what the engine cannot, else nil.
+func (r *Runtime) mountable(ctx context.Context, stack deploy.Stack) error {
+	for _, s := range stack.Services {
+		for _, m := range s.Mounts {
+			if m.Subpath == "" {
+				continue
+			}
+			// Which version it is, the client knows once it has asked for anything, which this process may not have done yet.
+			r.client.NegotiateAPIVersion(ctx)
+			if version := r.client.ClientVersion(); versions.LessThan(version, subpathVersion) {
+				return &deployments.Fault{Kind: deployments.FaultConfig, Service: s.Name, Reason: fmt.Sprintf(
+					"mounts the folder %s of the volume %s with volume.subpath, for which the engine has to be Docker 26 or newer (API %s, and this one has %s); use a volume of its own for each folder",
+					m.Subpath, m.Volume, subpathVersion, version)}
+			}
+		}
+	}
+	return nil
 }
 
 func ulimitsOf(c deploy.Container) []*container.Ulimit {

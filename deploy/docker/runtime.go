@@ -142,6 +142,9 @@ func (r *Runtime) Plan(ctx context.Context, req deployments.PlanRequest) (deploy
 		}
 		return err
 	})
+	if err == nil {
+		err = r.mountable(ctx, stack)
+	}
 	if err != nil {
 		return deployments.Plan{}, err
 	}

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"encoding/json"
 	"maps"
 	"net/url"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/google/go-cmp/cmp"
 
@@ -165,6 +167,53 @@ func TestPrepareTwice(t *testing.T) {
 }
 
 // An engine that came back with fewer processors refuses, once, what was planned for more.
+// An engine mounts a folder of a volume where it can. Where it would mount all of it, that is a Fault before anything starts.
+func TestFolderOfAVolume(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := web("web")
+	s.Mounts = []deploy.Mount{{Volume: "data", Target: "/uploads", Subpath: "shop/uploads"}}
+	stack := deploy.Stack{Services: []deploy.Service{s}, Volumes: []string{"data"}}
+	d := b.deployment(1, stack)
+	encoded, err := json.Marshal(stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planned, err := b.Plan(t.Context(), deployments.PlanRequest{Environment: testEnvironment, Deployment: d, Stack: deployments.Stack{JSON: encoded}})
+	if versions.LessThan(b.client.ClientVersion(), subpathVersion) {
+		f := deployments.FaultOf(err)
+		if f == nil || f.Kind != deployments.FaultConfig || f.Service != "web" || !strings.Contains(f.Reason, "Docker 26 or newer") {
+			t.Fatalf("got %v, want a Fault that names the version", err)
+		}
+		if planned, err = b.anyway(d, stack); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan, err := deploy.ParsePlan(planned.JSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mountsOf(plan, plan.Containers[0])[0].VolumeOptions; got == nil || got.Subpath != "shop/uploads" || got.NoCopy {
+		t.Errorf("the engine is asked for %+v", got)
+	}
+}
+
+// anyway plans a stack of services of the test image whatever the engine can do.
+func (b *bench) anyway(d deployments.Deployment, stack deploy.Stack) (deployments.Plan, error) {
+	images := map[string]deploy.Image{}
+	for _, s := range stack.Services {
+		images[s.Name] = deploy.Image{ID: b.engine.image}
+	}
+	plan, err := deploy.NewPlan(deploy.PlanInput{
+		Instance: b.instance, Environment: testEnvironment.Name, Deployment: d.ID, Subnet: d.Subnet, Stack: stack, Images: images,
+	})
+	if err != nil {
+		return deployments.Plan{}, err
+	}
+	encoded, err := json.Marshal(plan)
+	return deployments.Plan{JSON: encoded}, err
+}
+
 func TestSizeIsAskedAnew(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -173,7 +173,7 @@ func volumesRule(value *Rule) *Rule {
 		"type": value, "source": value, "target": value, "read_only": value,
 		"consistency": drop(copied),
 		"bind":        {fields: map[string]*Rule{"create_host_path": value, "selinux": value, "recursive": drop(copied)}},
-		"volume":      {fields: map[string]*Rule{"nocopy": value, "labels": drop("the server gives them labels of its own")}},
+		"volume":      {fields: map[string]*Rule{"nocopy": value, "subpath": value, "labels": drop("the server gives them labels of its own")}},
 		"tmpfs":       {fields: map[string]*Rule{"size": value, "mode": value}},
 	}}}
 }
