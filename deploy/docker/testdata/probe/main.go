@@ -30,7 +30,7 @@ const readyAddress = "127.0.0.1:65000"
 const warmUp = 300 * time.Millisecond
 
 // ports are those of the files in testdata.
-func ports() []int { return []int{80, 81, 3000, 4000, 5173, 5432, 7000, 8025, 8080, 8081, 9000} }
+func ports() []int { return []int{80, 81, 3000, 4000, 5173, 5432, 7000, 8025, 8080, 8081, 9000, 9001} }
 
 // A report is what the probe was given and sees.
 type report struct {
