@@ -175,13 +175,13 @@ func TestWarned(t *testing.T) {
 		h.pushed(1, 1)
 		h.settled()
 		h.pass(time.Until(h.env(1).Expires) - deployments.WarningTime - time.Second)
-		before := len(h.reports)
+		before := len(h.shown())
 		h.pass(expireEvery + 2*time.Second)
-		if n := len(h.reports) - before; n != 1 {
+		if n := len(h.shown()) - before; n != 1 {
 			t.Errorf("reported %d times, want once", n)
 		}
 		h.pass(10 * expireEvery)
-		if n := len(h.reports) - before; n != 1 {
+		if n := len(h.shown()) - before; n != 1 {
 			t.Errorf("reported %d times in all, want once", n)
 		}
 		h.wantLive(1, 1)

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/alecthomas/kong"
+
+	"vitrine/cmd/internal/shop"
 )
 
 // The exit codes.
@@ -27,7 +29,7 @@ type cli struct {
 	Logs    logsCommand    `cmd:"" help:"Show what a preview's services print, and printed before they were removed."`
 	Usage   usageCommand   `cmd:"" help:"Show what previews take: memory, processors, disk."`
 	Version versionCommand `cmd:"" help:"Print the version."`
-	Sample  sampleCommand  `cmd:"" hidden:"" help:"Run one service of the demo's sample repository."`
+	Sample  shop.Command   `cmd:"" hidden:"" help:"Run one service of the demo's sample repository."`
 
 	Firewall firewallCommand `cmd:"" hidden:"" help:"What the firewall runs in containers."`
 	Static   staticCommand   `cmd:"" hidden:"" help:"Serve a folder as it is: what a preview runs that is nothing but files."`
@@ -50,6 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Vars(defaults()),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(console{stdout, stderr}),
+		kong.BindTo(stdout, (*io.Writer)(nil)),
 	)
 	if err != nil {
 		fmt.Fprintln(stderr, "vitrine:", err)

@@ -12,6 +12,8 @@ import (
 	"path"
 	"strings"
 	"sync"
+
+	"vitrine/cmd/internal/httpd"
 )
 
 // A staticCommand serves a folder in a container: a preview that is nothing but files.
@@ -27,7 +29,7 @@ func (c *staticCommand) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer root.Close()
-	return listenAndServe(ctx, to, c.Listen, newSite(root.FS()))
+	return httpd.Run(ctx, to.out, c.Listen, newSite(root.FS()))
 }
 
 const (

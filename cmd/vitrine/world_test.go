@@ -34,28 +34,31 @@ import (
 // patience bounds whatever a test waits for.
 const patience = 2 * time.Minute
 
-// binary returns the path of the vitrine command, built once for all tests as `make build` does, but without symbols: each world has it in its images.
-var binary = sync.OnceValues(func() (string, error) { return build("CGO_ENABLED=0", "-trimpath", "-ldflags=-s -w") })
+// binary returns the path of the vitrine command, built once for all tests as `make build` does.
+var binary = sync.OnceValues(func() (string, error) { return build(".", "CGO_ENABLED=0", "-trimpath") })
+
+// shopBinary returns that of the small command that is /vitrine in the containers: what it does, vitrine does as well, but takes many times as long to start.
+var shopBinary = sync.OnceValues(func() (string, error) { return build("./testdata/shop", "CGO_ENABLED=0", "-trimpath") })
 
 // serveBinary returns the one that serve runs from: with the race detector where the tests have it, which no static binary can have.
 var serveBinary = sync.OnceValues(func() (string, error) {
 	if raceEnabled {
-		return build("CGO_ENABLED=1", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc/...=-race=false",
+		return build(".", "CGO_ENABLED=1", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc/...=-race=false",
 			"-gcflags=modernc.org/memory=-race=false") // as the Makefile has it
 	}
 	return binary()
 })
 
-func build(env string, flags ...string) (string, error) {
+func build(command, env string, flags ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "vitrine-test-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "vitrine")
-	command := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, ".")...)
-	command.Env = append(os.Environ(), env)
-	if out, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build vitrine: %w: %s", err, out)
+	building := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, command)...)
+	building.Env = append(os.Environ(), env)
+	if out, err := building.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w: %s", command, err, out)
 	}
 	return path, nil
 }
@@ -66,7 +69,7 @@ type world struct {
 	neighbours
 	github   *githubsim.Server
 	web      string
-	base     string   // the image that repositories may build on: the vitrine binary, as /vitrine
+	base     string   // the image that repositories may build on: the shop binary, as /vitrine
 	imported []string // further images, removed at the end
 	port     int
 	registry string
@@ -115,7 +118,7 @@ func newWorldOn(t *testing.T, n neighbours, github func(*world) (*githubsim.Serv
 		"VITRINE_GITHUB_URL=" + w.web, "VITRINE_GITHUB_API_URL=" + w.web + "/api/v3/",
 	}, n.env()...)
 	t.Cleanup(w.clean)
-	path, err := binary()
+	path, err := shopBinary()
 	w.must(err)
 	b := w.builder()
 	defer b.Close()

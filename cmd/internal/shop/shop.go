@@ -1,4 +1,6 @@
-package main
+// Package shop is the services of the sample repository acme/shop, as commands. It needs next to nothing, so that a program that is
+// nothing else starts in a few milliseconds.
+package shop
 
 import (
 	"bytes"
@@ -7,30 +9,31 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"vitrine/cmd/internal/httpd"
 )
 
-// A sampleCommand is one service of the demo's repository acme/shop. The images that the demo builds hold nothing but this binary and a few files.
-// Every service stops at once on SIGTERM.
-type sampleCommand struct {
-	Web   sampleWeb   `cmd:"" help:"The shop's page, with the stock that api knows."`
-	API   sampleAPI   `cmd:"" name:"api" help:"The stock, kept in cache."`
-	Cache sampleCache `cmd:"" help:"Values by key, in memory."`
-	Check sampleCheck `cmd:"" help:"Exit 0 if an URL answers 200."`
+// A Command is one service, for kong. Each is bound to a context, at whose end it stops at once, and to an io.Writer, to which it says where it listens.
+type Command struct {
+	Web   Web   `cmd:"" help:"The shop's page, with the stock that api knows."`
+	API   API   `cmd:"" name:"api" help:"The stock, kept in cache."`
+	Cache Cache `cmd:"" help:"Values by key, in memory."`
+	Check Check `cmd:"" help:"Exit 0 if an URL answers 200."`
 }
 
-type sampleWeb struct {
+// Web serves the page.
+type Web struct {
 	Dir string `default:"/srv" help:"Folder with index.html, which may hold {{stock}} and {{commit}}."`
 	API string `name:"api" default:"http://api:8080" help:"Where api answers."`
 }
 
 // Run serves the page until ctx is done.
-func (s *sampleWeb) Run(ctx context.Context, to console) error {
+func (s *Web) Run(ctx context.Context, out io.Writer) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		page, err := os.ReadFile(filepath.Join(s.Dir, "index.html"))
@@ -48,16 +51,17 @@ func (s *sampleWeb) Run(ctx context.Context, to console) error {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, strings.NewReplacer("{{stock}}", string(stock), "{{commit}}", os.Getenv("VITRINE_SHA")).Replace(string(page)))
 	})
-	return serveSample(ctx, to, mux)
+	return httpd.Run(ctx, out, ":8080", mux)
 }
 
-type sampleAPI struct {
+// API serves the stock, which is in its file at first and in the cache from then on.
+type API struct {
 	File  string `default:"/srv/stock.json" help:"The stock to begin with."`
 	Cache string `default:"http://cache:6379" help:"Where cache answers."`
 }
 
 // Run serves the stock until ctx is done.
-func (s *sampleAPI) Run(ctx context.Context, to console) error {
+func (s *API) Run(ctx context.Context, out io.Writer) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stock", func(w http.ResponseWriter, r *http.Request) {
 		stock, err := s.stock(r.Context())
@@ -68,11 +72,11 @@ func (s *sampleAPI) Run(ctx context.Context, to console) error {
 		fmt.Fprint(w, stock)
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "api of the shop: see /stock") })
-	return serveSample(ctx, to, mux)
+	return httpd.Run(ctx, out, ":8080", mux)
 }
 
 // stock returns the number of pieces, from the cache where it is known there.
-func (s *sampleAPI) stock(ctx context.Context) (string, error) {
+func (s *API) stock(ctx context.Context) (string, error) {
 	if cached, err := fetch(ctx, s.Cache+"/stock"); err == nil {
 		return string(cached), nil
 	} else if !errors.Is(err, errNoSuchPage) {
@@ -95,12 +99,13 @@ func (s *sampleAPI) stock(ctx context.Context) (string, error) {
 	return pieces, err
 }
 
-type sampleCache struct {
+// Cache keeps values by key, in memory.
+type Cache struct {
 	Listen string `default:":6379" help:"Address to listen on."`
 }
 
 // Run serves PUT and GET of /KEY until ctx is done.
-func (s *sampleCache) Run(ctx context.Context, to console) error {
+func (s *Cache) Run(ctx context.Context, out io.Writer) error {
 	var values sync.Map
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{key}", func(w http.ResponseWriter, r *http.Request) {
@@ -121,37 +126,18 @@ func (s *sampleCache) Run(ctx context.Context, to console) error {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "cache") })
-	return listenAndServe(ctx, to, s.Listen, mux)
+	return httpd.Run(ctx, out, s.Listen, mux)
 }
 
-type sampleCheck struct {
+// Check asks a URL.
+type Check struct {
 	URL string `arg:"" name:"url" help:"The URL to ask."`
 }
 
 // Run asks the URL once.
-func (s *sampleCheck) Run(ctx context.Context) error {
+func (s *Check) Run(ctx context.Context) error {
 	_, err := fetch(ctx, s.URL)
 	return err
-}
-
-func serveSample(ctx context.Context, to console, h http.Handler) error {
-	return listenAndServe(ctx, to, ":8080", h)
-}
-
-// listenAndServe serves until ctx is done, and then stops without waiting for anybody. It prints where it listens, so that a container's log
-// has a line.
-func listenAndServe(ctx context.Context, to console, address string, h http.Handler) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(to.out, "listening on", listener.Addr())
-	server := &http.Server{Handler: h, ReadHeaderTimeout: readHeaderTime}
-	defer context.AfterFunc(ctx, func() { server.Close() })()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }
 
 var errNoSuchPage = errors.New("404 Not Found")
