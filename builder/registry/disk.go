@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"io"
 	"net/http"
 	"regexp"
 )
@@ -8,11 +9,14 @@ import (
 // fullWords is how the system says that a disk is full.
 var fullWords = regexp.MustCompile(`no space left on device|disk quota exceeded`)
 
+// mostDrained is how many bytes are read from a client that sends what there is no room for.
+const mostDrained = 1 << 30
+
 // tellFullDisk answers 507 Insufficient Storage (RFC 4918 §11.5) where the application answers 500 because the disk is full. Engines repeat the status
 // to whoever asked for a push, and nothing else of an answer.
 func tellFullDisk(app http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		held := &heldStatus{ResponseWriter: w}
+		held := &heldStatus{ResponseWriter: w, body: r.Body}
 		app.ServeHTTP(held, r)
 		held.release()
 	})
@@ -21,6 +25,7 @@ func tellFullDisk(app http.Handler) http.Handler {
 // A heldStatus keeps a status of 500 back until the words that go with it are known. Distribution writes them in one piece.
 type heldStatus struct {
 	http.ResponseWriter
+	body io.Reader // of the request
 	held bool
 }
 
@@ -37,6 +42,8 @@ func (h *heldStatus) WriteHeader(status int) {
 func (h *heldStatus) Write(p []byte) (int, error) {
 	if h.held && fullWords.Match(p) {
 		h.held = false
+		// A client that is still sending when the connection is closed may never read the answer. One that went away meanwhile needs none.
+		_, _ = io.CopyN(io.Discard, h.body, mostDrained)
 		h.ResponseWriter.WriteHeader(http.StatusInsufficientStorage)
 	}
 	h.release()

@@ -13,7 +13,7 @@ import (
 )
 
 // programRemoval bounds the removal of the program's image.
-const programRemoval = 10 * time.Second
+const programRemoval = time.Minute
 
 // programPath is where the image has it; see [sample.ImportBinary].
 const programPath = "/vitrine"

@@ -187,11 +187,11 @@ func (w *world) stop() {
 	w.must(w.process.Process.Signal(syscall.SIGTERM))
 	select {
 	case err := <-w.exited:
+		w.process = nil
 		w.must(err)
 	case <-time.After(patience):
 		w.Fatal("serve did not end after SIGTERM")
 	}
-	w.process = nil
 }
 
 // vitrine runs a command beside serve, with serve's settings, and returns what it printed.
