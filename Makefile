@@ -34,7 +34,7 @@ test: ## lint, then every test but the soaks, with the race detector; needs an e
 	@$(MAKE) --no-print-directory lint
 	go test $(RACE) -count=1 -timeout 25m -p $(SIDE_BY_SIDE) -parallel $(WAITING) -skip '^TestSoak' ./...
 
-quick: ## the tests that need neither root nor an engine; under a minute once compiled
+quick: ## the tests that need neither root nor an engine
 	go test -short -count=1 -skip "^TestSoak" ./...
 
 lint: ## gofmt, go vet, staticcheck
