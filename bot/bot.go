@@ -31,6 +31,7 @@ const (
 	answerTime = 10 * time.Second // until the answer to one request begins
 	callTime   = 20 * time.Second // for what one call of a port does, all its requests together
 	headTime   = 10 * time.Second // for one call of Head
+	reportTime = 2 * time.Minute  // for one of Report, whose writes wait for their turn behind those of the installation's other reports
 	writePause = line.WritePause  // between what is written, when it is much
 )
 
@@ -66,7 +67,7 @@ type Config struct {
 	Now  func() time.Time // nil stands for time.Now
 	Log  *slog.Logger     // nil logs nothing
 
-	answerTime, callTime, headTime, writePause time.Duration // zero stands for the constants of these names
+	answerTime, callTime, headTime, reportTime, writePause time.Duration // zero stands for the constants of these names
 }
 
 // A Bot is a GitHub App at work. It is safe for use side by side and starts no goroutines. An error that GitHub is to blame for is a
@@ -110,6 +111,7 @@ func New(c Config) (*Bot, error) {
 	c.answerTime = cmp.Or(c.answerTime, answerTime)
 	c.callTime = cmp.Or(c.callTime, callTime)
 	c.headTime = cmp.Or(c.headTime, headTime)
+	c.reportTime = cmp.Or(c.reportTime, reportTime)
 	c.writePause = cmp.Or(c.writePause, writePause)
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("configure the GitHub App: %w", err)

@@ -17,8 +17,7 @@ import (
 // says. What is there already is not written again, and what somebody deleted is written anew. Where the App may not write one of them, or its place is
 // gone, that one is lost and the others go on; this is no error.
 func (b *Bot) Report(ctx context.Context, r deployments.PendingReport) (json.RawMessage, error) {
-	// Most of it may go by in the queue of what is written for the installation.
-	ctx, cancel := within(ctx, 6*b.config.callTime)
+	ctx, cancel := within(ctx, b.config.reportTime)
 	defer cancel()
 	e := r.Environment
 	if _, _, err := split(e.Origin.Repo); err != nil {

@@ -46,7 +46,7 @@ func (r repository) skipped(ctx context.Context, pull *github.PullRequest, head 
 	if err == nil && !there {
 		found = rule{deployments.SkipNothing, true}
 	}
-	return found, unlessUnreadable(err)
+	return found, err
 }
 
 // ruleOf returns the first rule of the repository that the pull request breaks, a binding one before the others. It asks for no more than it needs.
@@ -59,11 +59,11 @@ func (r repository) ruleOf(ctx context.Context, pull *github.PullRequest, head d
 	asking, inside := errgroup.WithContext(ctx)
 	asking.Go(func() (err error) {
 		rules, err = r.pullRequestRules(inside, pull, head)
-		return unlessUnreadable(err)
+		return err
 	})
 	asking.Go(func() (err error) {
 		skips, err = r.messageSkips(inside, head.SHA)
-		return unlessUnreadable(err)
+		return err
 	})
 	if err := asking.Wait(); err != nil {
 		return rule{}, err
@@ -99,11 +99,13 @@ func labelled(pull *github.PullRequest, name string) bool {
 
 // pullRequestRules returns what .vitrine.yml says of pull requests: the one at the head, but for a fork, which would make its own rules, the one at the base
 // branch. One that cannot be read has no rules; the deploy says what is wrong with it.
-func (r repository) pullRequestRules(ctx context.Context, pull *github.PullRequest, head deployments.Source) (repoconfig.PullRequests, error) {
+func (r repository) pullRequestRules(ctx context.Context, pull *github.PullRequest, head deployments.Source) (rules repoconfig.PullRequests, err error) {
 	if head.Fork {
-		return r.rulesAt(ctx, pull.GetBase().GetRef())
+		rules, err = r.rulesAt(ctx, pull.GetBase().GetRef())
+	} else {
+		rules, err = recall(r.bot.known.rules, r, head.SHA, func() (repoconfig.PullRequests, error) { return r.rulesAt(ctx, head.SHA) })
 	}
-	return recall(r.bot.known.rules, r, head.SHA, func() (repoconfig.PullRequests, error) { return r.rulesAt(ctx, head.SHA) })
+	return rules, unlessUnreadable(err)
 }
 
 func (r repository) rulesAt(ctx context.Context, ref string) (repoconfig.PullRequests, error) {
@@ -116,18 +118,20 @@ func (r repository) rulesAt(ctx context.Context, ref string) (repoconfig.PullReq
 
 // messageSkips reports whether the commit's message asks for no preview.
 func (r repository) messageSkips(ctx context.Context, sha string) (bool, error) {
-	return recall(r.bot.known.skips, r, sha, func() (bool, error) {
+	skips, err := recall(r.bot.known.skips, r, sha, func() (bool, error) {
 		message, err := r.message(ctx, sha)
 		return saysSkip(message), err
 	})
+	return skips, unlessUnreadable(err)
 }
 
-// deployable reports whether the root of a commit holds anything that could be deployed.
+// deployable reports whether the root of a commit holds anything that could be deployed, as far as is known.
 func (r repository) deployable(ctx context.Context, sha string) (bool, error) {
-	return recall(r.bot.known.deployable, r, sha, func() (bool, error) {
+	there, err := recall(r.bot.known.deployable, r, sha, func() (bool, error) {
 		names, whole, err := r.root(ctx, sha)
 		return repoconfig.Deployable(names) || !whole, err
 	})
+	return there, unlessUnreadable(err)
 }
 
 // pathsRule holds the files that a pull request changes against the rule's patterns. A list that GitHub has cut may lack the one that counts.

@@ -106,7 +106,7 @@ func unpermitted(err error) bool {
 	return statusOf(err) == http.StatusForbidden && strings.Contains(err.Error(), "Resource not accessible by integration")
 }
 
-// unlessUnreadable leaves it to the fetch to say that files cannot be read.
+// unlessUnreadable lets what is decided without files stand where they cannot be read: the fetch says so.
 func unlessUnreadable(err error) error {
 	if errors.Is(err, errUnreadable) {
 		return nil

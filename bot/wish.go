@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -49,9 +48,6 @@ func (b *Bot) resolveWish(ctx context.Context, repo repository, o deployments.Or
 		return w.refused(bindingReply(head)), nil
 	}
 	there, err := repo.deployable(ctx, head.Source.SHA)
-	if errors.Is(err, errUnreadable) {
-		there, err = true, nil // the fetch says so
-	}
 	if err != nil {
 		return deployments.Resolution{}, err
 	}

@@ -238,7 +238,7 @@ func (w *world) refuse(part string, status int, header map[string]string) {
 // hang leaves every request without an answer until the test ends. The Bot gives up soon.
 func (w *world) hang() {
 	w.loose.Store(true)
-	w.bot.config.callTime, w.bot.config.headTime = 50*time.Millisecond, 50*time.Millisecond
+	w.bot.config.callTime, w.bot.config.headTime, w.bot.config.reportTime = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
 	ended := w.t.Context().Done()
 	w.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		select {
@@ -253,7 +253,7 @@ func (w *world) hang() {
 func (w *world) refresh() {
 	w.Intercept(nil)
 	w.bot.config.Transport.(*http.Transport).DialContext = nil
-	w.bot.config.callTime, w.bot.config.headTime = callTime, headTime
+	w.bot.config.callTime, w.bot.config.headTime, w.bot.config.reportTime = callTime, headTime, reportTime
 	w.pass(2 * time.Minute)
 }
 

@@ -10,9 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
-
-	"vitrine"
 	"vitrine/bot"
 	"vitrine/deployments"
 )
@@ -37,19 +34,6 @@ func (c *doctorCommand) openForge() (*bot.Bot, error) {
 type appVisit struct {
 	*doctorCommand
 	forge *bot.Bot // nil until GitHub has answered
-}
-
-// manifest is what the doctor compares of app.yml.
-type manifest struct {
-	Permissions map[string]string `yaml:"default_permissions"`
-	Events      []string          `yaml:"default_events"`
-}
-
-func readManifest() (m manifest, err error) {
-	if err := yaml.Unmarshal(vitrine.AppManifest, &m); err != nil {
-		return m, fmt.Errorf("read app.yml: %w", err)
-	}
-	return m, nil
 }
 
 func (v *appVisit) github(ctx context.Context) (string, error) {
