@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-github/v60/github"
+
+	"vitrine/deployments/web/browsertest"
 )
 
 // report makes a check run on a commit, with two remarks and a button.
@@ -197,9 +199,9 @@ func TestChecksInABrowser(t *testing.T) {
 	number, sha := w.proposeFromFork("mine")
 	w.ok(w.AddLabel("acme/shop", number, "needs a very careful look of the whole team before it is merged", "ana"))
 	v := browse(t)
-	v.do(chromedp.Navigate(w.url + "/acme/shop/pull/1"))
-	v.do(chromedp.WaitVisible(chromedp.CSS("textarea")))
-	v.do(chromedp.SendKeys(chromedp.CSS("textarea"), "half a thought"))
+	v.Visit(w.url + "/acme/shop/pull/1")
+	v.comes("textarea")
+	v.Do("write", chromedp.SendKeys(chromedp.CSS("textarea"), "half a thought"))
 	// The checks come by themselves; the author of the fork gets no buttons.
 	id := w.report(sha, "**Two** lines are not allowed <script>alert(2)</script>")
 	d, _, err := w.installed("acme").Repositories.CreateDeployment(t.Context(), "acme", "shop", request(sha))
@@ -208,8 +210,8 @@ func TestChecksInABrowser(t *testing.T) {
 		State: github.String("success"), EnvironmentURL: github.String("http://a-very-long-name-of-a-shop-pr-1.preview.localhost:8090/"),
 	})
 	w.ok(err)
-	v.do(chromedp.WaitVisible(chromedp.CSS(fmt.Sprintf("#check-%d summary", id))))
-	v.do(chromedp.Click(chromedp.CSS(fmt.Sprintf("#check-%d summary", id))))
+	v.comes(fmt.Sprintf("#check-%d summary", id))
+	v.press(fmt.Sprintf("#check-%d summary", id))
 	text := v.shows("Mine")
 	for _, want := range []string{"action required", "Preview", "compose.yaml:4-6", "from a fork", "This branch was successfully deployed", "View deployment"} {
 		if !strings.Contains(text, want) {
@@ -220,28 +222,22 @@ func TestChecksInABrowser(t *testing.T) {
 		t.Error("mallory sees the button")
 	}
 	// Whoever may write gets them as soon as they are chosen, and what is typed and unfolded stays.
-	v.do(chromedp.SetValue(chromedp.CSS("#user"), "ben"))
-	v.do(chromedp.Evaluate[chromedp.Void](`document.getElementById("user").dispatchEvent(new Event("change"))`))
-	v.do(chromedp.WaitVisible(chromedp.CSS("button[name=identifier]")))
-	open, err := chromedp.Run(v.ctx, chromedp.Evaluate[bool](fmt.Sprintf(`document.querySelector("#check-%d details").open && document.querySelector("textarea").value == "half a thought"`, id)))
-	w.ok(err)
-	if !open {
+	v.Do("choose", chromedp.SetValue(chromedp.CSS("#user"), "ben"))
+	v.Do("tell of it", chromedp.Evaluate[chromedp.Void](`document.getElementById("user").dispatchEvent(new Event("change"))`))
+	v.comes("button[name=identifier]")
+	if !browsertest.Eval[bool](v.Tab, fmt.Sprintf(`document.querySelector("#check-%d details").open && document.querySelector("textarea").value == "half a thought"`, id)) {
 		t.Error("what was unfolded, or typed, has gone")
 	}
 	v.shows("Mine")
 	w.hooked()
-	v.do(chromedp.Click(chromedp.CSS("button[name=identifier]")))
+	v.press("button[name=identifier]")
 	w.waitFor(func() bool {
 		got := w.hooked()
 		return len(got) == 1 && names(got)[0] == "check_run requested_action"
 	})
-	v.do(chromedp.WaitVisible(chromedp.CSS("button[name=rerun]")))
-	if as, err := chromedp.Run(v.ctx, chromedp.Value(chromedp.CSS("#user"))); err != nil || as != "ben" {
-		t.Errorf("afterwards the page is %s's, %v", as, err)
+	v.comes("button[name=rerun]")
+	if as := browsertest.Run(v.Tab, "read whose page it is", chromedp.Value(chromedp.CSS("#user"))); as != "ben" {
+		t.Errorf("afterwards the page is %s's", as)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.wrong) > 0 {
-		t.Errorf("the browser complains: %q", v.wrong)
-	}
+	v.noComplaints()
 }

@@ -1,17 +1,16 @@
 package githubsim
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"golang.org/x/net/html"
+
+	"vitrine/deployments/web/browsertest"
 )
 
 func (w *world) get(path string) int {
@@ -189,50 +188,25 @@ func TestForm(t *testing.T) {
 }
 
 func TestPageInABrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs a browser")
-	}
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("the browser that this test needs is not there: %v", err)
-	}
 	w := newWorld(t, false)
 	number, _ := w.propose(hostileBranch)
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	defer cancel()
-	ctx, cancel = chromedp.NewExecAllocator(ctx, chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(360, 740))
-	defer cancel()
-	ctx, cancel = chromedp.NewContext(ctx)
-	defer func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Errorf("end the browser: %v", err)
-		}
-		cancel()
-	}()
-	w.ok(chromedp.Do(ctx, chromedp.Navigate(w.url+"/acme/shop/pull/1"), chromedp.WaitVisible("textarea"), chromedp.SendKeys("textarea", "half a thought")))
-	wide, err := chromedp.Run(ctx, chromedp.Evaluate[int]("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-	w.ok(err)
-	if wide > 0 {
-		t.Errorf("the page is %d pixels too wide for 360", wide)
-	}
+	v := browse(t)
+	v.Visit(w.url + "/acme/shop/pull/1")
+	v.comes("textarea")
+	v.Do("write", chromedp.SendKeys(chromedp.CSS("textarea"), "half a thought"))
+	v.fits()
 	// What somebody else writes comes by itself, and leaves the box alone.
-	_, err = w.Comment("acme/shop", number, "ben", "<details><summary>More</summary>from elsewhere</details>\n<img src=x onerror=\"document.title='alerted'\">")
+	_, err := w.Comment("acme/shop", number, "ben", "<details><summary>More</summary>from elsewhere</details>\n<img src=x onerror=\"document.title='alerted'\">")
 	w.ok(err)
-	w.ok(chromedp.Do(ctx, chromedp.WaitVisible("details summary")))
-	typed, err := chromedp.Run(ctx, chromedp.Value("textarea"))
-	w.ok(err)
-	title, err := chromedp.Run(ctx, chromedp.Title())
-	w.ok(err)
+	v.comes("details summary")
+	typed, title := browsertest.Run(v.Tab, "read the box", chromedp.Value(chromedp.CSS("textarea"))), browsertest.Run(v.Tab, "read the title", chromedp.Title())
 	if typed != "half a thought" || title == "alerted" {
 		t.Errorf("the box held %q, the title was %q", typed, title)
 	}
-	w.ok(chromedp.Do(ctx,
-		chromedp.Click("button[value=comment]"),
-		chromedp.WaitVisible("//article[contains(., 'half a thought')]"),
-		chromedp.Click("button[value=close]"),
-		chromedp.WaitVisible("button[value=reopen]"),
-	))
+	v.press("button[value=comment]")
+	v.Do("wait for the comment", chromedp.WaitVisible("//article[contains(., 'half a thought')]"))
+	v.press("button[value=close]")
+	v.comes("button[value=reopen]")
 	if p, err := w.PullRequest("acme/shop", number); err != nil || p.Open {
 		t.Errorf("%+v, %v", p, err)
 	}

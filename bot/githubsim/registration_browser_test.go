@@ -1,107 +1,64 @@
 package githubsim
 
 import (
-	"context"
 	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/google/go-github/v60/github"
+
+	"vitrine/deployments/web/browsertest"
 )
 
-// A visit is a tab of a browser, of a telephone's size, with what it complains of.
-type visit struct {
-	t   *testing.T
-	ctx context.Context
-
-	mu    sync.Mutex
-	wrong []string
-}
+// A visit is what a person does in a browser of a telephone's size, and sees.
+type visit struct{ *browsertest.Tab }
 
 func browse(t *testing.T) *visit {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs a browser")
-	}
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("the browser that this test needs is not there: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.UserDataDir(t.TempDir()))
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	v := &visit{t: t, ctx: ctx}
-	t.Cleanup(cancel)
-	if err := chromedp.Listen(ctx, v.hear); err != nil {
-		t.Fatal(err)
-	}
-	_, err = chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
-		Width: 360, Height: 740, DeviceScaleFactor: 1, Mobile: true,
-	})
-	if err == nil {
-		_, err = chromedp.Call(ctx, log.Enable, struct{}{})
-	}
-	if err == nil {
-		_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := &visit{browsertest.Open(t)}
+	v.Phone()
 	return v
-}
-
-func (v *visit) hear(event any) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	switch e := event.(type) {
-	case *page.EventJavascriptDialogOpening:
-		v.wrong = append(v.wrong, "dialog: "+e.Message)
-	case *log.EventEntryAdded:
-		v.wrong = append(v.wrong, "console: "+e.Entry.Text)
-	case *network.EventResponseReceived:
-		if e.Response.Status >= 400 {
-			v.wrong = append(v.wrong, fmt.Sprintf("%s: %d", e.Response.URL, e.Response.Status))
-		}
-	}
 }
 
 // shows waits for a page by its heading, and returns its text.
 func (v *visit) shows(heading string) string {
-	v.t.Helper()
-	if err := chromedp.Do(v.ctx, chromedp.WaitVisible(fmt.Sprintf("//h1[contains(., '%s')]", heading))); err != nil {
-		v.t.Fatalf("the page %q does not come: %v", heading, err)
-	}
-	seen, err := chromedp.Run(v.ctx, chromedp.Evaluate[struct {
-		Wide          int
-		Text, Address string
-	}](`({Wide: document.documentElement.scrollWidth - document.documentElement.clientWidth, Text: document.body.innerText, Address: location.href})`))
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	if seen.Wide > 0 {
-		v.t.Errorf("%s is %d pixels too wide for 360", seen.Address, seen.Wide)
-	}
-	return seen.Text
+	v.Helper()
+	v.Do("wait for "+heading, chromedp.WaitVisible(fmt.Sprintf("//h1[contains(., '%s')]", heading)))
+	v.fits()
+	return browsertest.Eval[string](v.Tab, "document.body.innerText")
 }
 
-func (v *visit) do(action chromedp.Action[chromedp.Void]) {
-	v.t.Helper()
-	if err := chromedp.Do(v.ctx, action); err != nil {
-		v.t.Fatal(err)
+// fits checks that the page is not wider than the tab.
+func (v *visit) fits() {
+	v.Helper()
+	if wide := browsertest.Eval[int](v.Tab, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); wide > 0 {
+		v.Errorf("the page is %d pixels too wide for 360", wide)
+	}
+}
+
+// press clicks what a CSS selector finds.
+func (v *visit) press(selector string) {
+	v.Helper()
+	v.Do("press "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// comes waits until what a CSS selector finds is there.
+func (v *visit) comes(selector string) {
+	v.Helper()
+	v.Do("wait for "+selector, chromedp.WaitVisible(chromedp.CSS(selector)))
+}
+
+// noComplaints checks that nothing went wrong in the tab, and that nothing was refused.
+func (v *visit) noComplaints() {
+	v.Helper()
+	v.NoComplaints()
+	if refused := v.Refused(); len(refused) > 0 {
+		v.Errorf("the browser was refused %q", refused)
 	}
 }
 
@@ -151,18 +108,18 @@ func TestRegistrationInABrowser(t *testing.T) {
 	w := newBareWorld(t, true)
 	v := browse(t)
 	n := newNewcomer(w)
-	v.do(chromedp.Navigate(n.URL))
+	v.Visit(n.URL)
 	v.shows("Hello")
-	v.do(chromedp.Click(chromedp.CSS("button")))
+	v.press("button")
 	text := v.shows("Create GitHub App")
 	for _, part := range []string{"ana registers it in the account acme", "pull requests write", "issue_comment", "Create GitHub App for acme", "Webhooks go to " + w.hook} {
 		if !strings.Contains(text, part) {
 			t.Errorf("the page does not say %q:\n%s", part, text)
 		}
 	}
-	v.do(chromedp.Clear(chromedp.CSS("#name")))
-	v.do(chromedp.SendKeys(chromedp.CSS("#name"), "Our Previews"))
-	v.do(chromedp.Click(chromedp.CSS("button")))
+	v.Do("clear the name", chromedp.Clear(chromedp.CSS("#name")))
+	v.Do("write", chromedp.SendKeys(chromedp.CSS("#name"), "Our Previews"))
+	v.press("button")
 	v.shows("Registered")
 	n.mu.Lock()
 	app := n.app
@@ -170,21 +127,17 @@ func TestRegistrationInABrowser(t *testing.T) {
 	if app.GetSlug() != "our-previews" || app.GetName() != "Our Previews" {
 		t.Fatalf("the App is %v", app)
 	}
-	v.do(chromedp.Click(chromedp.CSS("a")))
+	v.press("a")
 	if text := v.shows("Our Previews"); !strings.Contains(text, "Developed by acme") || !strings.Contains(text, "Install on all repositories of") {
 		t.Errorf("the App's page says:\n%s", text)
 	}
-	v.do(chromedp.Click(chromedp.CSS("button")))
+	v.press("button")
 	if text := v.shows("Installed"); !strings.Contains(text, fmt.Sprintf("installation_id=%d&setup_action=install", w.InstallationID("acme"))) {
 		t.Errorf("it ends with:\n%s", text)
 	}
-	v.do(chromedp.Navigate(w.url + "/apps/our-previews"))
+	v.Visit(w.url + "/apps/our-previews")
 	if text := v.shows("Our Previews"); !strings.Contains(text, "acme all repositories, 1 at present") || strings.Contains(text, "Install on") {
 		t.Errorf("the App's page says:\n%s", text)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.wrong) > 0 {
-		t.Errorf("the browser complains: %q", v.wrong)
-	}
+	v.noComplaints()
 }

@@ -18,6 +18,7 @@ import (
 	"vitrine/bot"
 	"vitrine/bot/githubsim"
 	"vitrine/cmd/internal/sample"
+	"vitrine/deployments/web/browsertest"
 )
 
 // From a server that has no App to a preview, as the person sees it who sets the server up.
@@ -44,7 +45,7 @@ func TestSetUpInABrowser(t *testing.T) {
 		t.Errorf("GitHub was asked to take %d codes, want 1", n)
 	}
 	v.preview(w)
-	v.noComplaints()
+	v.NoComplaints()
 
 	// It has its App also when it starts again, whatever ended it.
 	w.kill()
@@ -59,15 +60,15 @@ func TestSetUpInABrowser(t *testing.T) {
 // register goes from the address that serve printed to its App, and returns where GitHub has sent the browser back to.
 func (v *visit) register(w *world, address string) (back string) {
 	v.Helper()
-	v.open(address)
+	v.Visit(address)
 	v.shows("Set up Vitrine", "Name of the App", "empty for your own account")
 	v.press("Next")
 	v.shows("Register the App", "what Vitrine preview.localhost may do", fmt.Sprintf("http://preview.localhost:%d/webhooks/github", w.port))
 
 	// Somebody who lets the person follow a link of theirs gives the server no App, and the person goes on.
 	for _, state := range []string{"guessed", ""} {
-		v.refused(w.otherCode(v.value("[name=manifest]"), state))
-		v.open(address)
+		v.refused(w.otherCode(browsertest.Eval[string](v.Tab, `document.querySelector("[name=manifest]").value`), state))
+		v.Visit(address)
 		v.shows("Set up Vitrine")
 		v.press("Next")
 		v.shows("Register the App")
@@ -78,8 +79,8 @@ func (v *visit) register(w *world, address string) (back string) {
 
 	v.press("Create the App on GitHub")
 	v.shows("Create GitHub App", "acme registers it in the account acme", "pull requests write", "Create GitHub App for acme")
-	v.do("clear the name", chromedp.Clear(chromedp.CSS("#name")))
-	v.do("write the name", chromedp.SendKeys(chromedp.CSS("#name"), "Our Previews"))
+	v.Do("clear the name", chromedp.Clear(chromedp.CSS("#name")))
+	v.Do("write the name", chromedp.SendKeys(chromedp.CSS("#name"), "Our Previews"))
 	v.press("Create GitHub App for acme")
 	v.shows("The App is registered", "The App Our Previews is registered")
 	return v.sees().Address
@@ -91,7 +92,7 @@ func (v *visit) install() {
 	v.press("Install it on your repositories")
 	v.shows("Our Previews", "Developed by acme", "Install on all repositories of")
 	v.press("Install")
-	v.do("wait for the installation", chromedp.WaitVisible("//h2[normalize-space() = 'Installed on']"))
+	v.Do("wait for the installation", chromedp.WaitVisible("//h2[normalize-space() = 'Installed on']"))
 	v.shows("Our Previews", "acme all repositories, 1 at present")
 }
 
@@ -100,10 +101,10 @@ func (v *visit) preview(w *world) {
 	v.Helper()
 	sha, err := w.story().openStock(w.Context())
 	w.must(err)
-	v.open(w.web + "/" + sample.Repository + "/pull/1")
-	v.do("wait for the preview", chromedp.WaitVisible("//a[normalize-space() = 'View deployment']"))
+	v.Visit(w.web + "/" + sample.Repository + "/pull/1")
+	v.Do("wait for the preview", chromedp.WaitVisible("//a[normalize-space() = 'View deployment']"))
 	w.settled()
-	v.open(w.web + "/" + sample.Repository + "/pull/1") // which changes no more
+	v.Visit(w.web + "/" + sample.Repository + "/pull/1") // which changes no more
 	v.shows("Show stock on product page", "our-previews[bot]", "Preview: ready")
 	v.press("View deployment")
 	v.shows("Stock: 12", "Commit "+sha)
